@@ -1,0 +1,17 @@
+//! Sizes and places of the x86-64 address space that boot needs. The layers of `memory` bring their own types.
+
+/// Bytes of a page and of a frame.
+pub(crate) const PAGE: usize = 4096;
+
+/// Where the image's physical address 0 would be seen: the image is linked at this distance from where it is loaded.
+pub(crate) const IMAGE_BASE: usize = 0xffff_ffff_8000_0000;
+
+/// Where the managed heap starts and how far it may grow: one slot of the root, 512 GiB.
+pub(crate) const HEAP_BASE: usize = 0xffff_8000_0000_0000;
+/// Bytes of the heap's slot.
+pub(crate) const HEAP_MAX: usize = 1 << 39;
+
+/// Where boot modules are mapped read-only: the next slot of the root.
+pub(crate) const MODULES_BASE: usize = HEAP_BASE + HEAP_MAX;
+/// Bytes of the modules' slot.
+pub(crate) const MODULES_MAX: usize = 1 << 39;

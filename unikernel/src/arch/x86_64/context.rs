@@ -1,0 +1,102 @@
+//! Running a function on another stack, and abandoning it.
+//!
+//! A test that panics, faults or hangs is given up in the middle: nothing on its stack is unwound, execution goes on where
+//! the test was started. Tasks will die the same way.
+
+use core::arch::global_asm;
+use core::sync::atomic::Ordering;
+
+use super::cpu;
+use super::stacks;
+use super::trap::Frame;
+use crate::arch::End;
+
+/// The stack pointer under which the starter's callee-saved registers lie.
+#[repr(C)]
+pub(crate) struct Recovery {
+    stack_pointer: usize,
+}
+
+// unikernel_enter(recovery, stack top, function): saves the callee-saved registers (System V ABI 3.2.1) below `recovery`,
+// calls `function` on the other stack, which must be 16-byte aligned, and returns 0.
+// unikernel_abandon(recovery, code): returns `code` from the `unikernel_enter` that filled `recovery`.
+global_asm!(
+    r#"
+    .text
+    .global unikernel_enter
+unikernel_enter:
+    push    rbp
+    push    rbx
+    push    r12
+    push    r13
+    push    r14
+    push    r15
+    mov     [rdi], rsp
+    mov     rbx, rdi
+    mov     rsp, rsi
+    xor     ebp, ebp
+    call    rdx
+    mov     rdi, rbx
+    xor     esi, esi
+    .global unikernel_abandon
+unikernel_abandon:
+    mov     rsp, [rdi]
+    mov     rax, rsi
+    pop     r15
+    pop     r14
+    pop     r13
+    pop     r12
+    pop     rbx
+    pop     rbp
+    ret
+    "#
+);
+
+unsafe extern "C" {
+    fn unikernel_enter(recovery: *mut Recovery, stack_top: usize, function: extern "C" fn())
+    -> u64;
+    fn unikernel_abandon(recovery: *mut Recovery, code: u64) -> !;
+}
+
+/// Runs `function` on the test stack until it returns or is abandoned. Not nested, and not while holding a lock.
+pub(crate) fn run(function: extern "C" fn()) -> End {
+    let mut recovery = Recovery { stack_pointer: 0 };
+    let cpu = cpu::current();
+    cpu.recovery.store(&raw mut recovery, Ordering::Relaxed);
+    // SAFETY: the test stack is in nobody's use, as `run` is not nested; `recovery` outlives the call, and is forgotten
+    // below before it goes.
+    let code = unsafe { unikernel_enter(&raw mut recovery, stacks::test_top(), function) };
+    cpu.recovery.store(core::ptr::null_mut(), Ordering::Relaxed);
+    cpu.trap_depth.store(0, Ordering::Relaxed);
+    cpu.panics.store(0, Ordering::Relaxed);
+    end_from(code)
+}
+
+fn end_from(code: u64) -> End {
+    [End::Returned, End::Panicked, End::Faulted, End::TimedOut][code as usize]
+}
+
+/// Gives up what runs on this CPU, if it was started by [`run`] and holds no lock. Returns if not.
+pub(crate) fn abandon(end: End) {
+    if let Some(recovery) = abandonable() {
+        // SAFETY: `recovery` is that of a `run` still waiting on this CPU, and what ran on the stack above it is never resumed.
+        unsafe { unikernel_abandon(recovery, end as u64) }
+    }
+}
+
+/// Makes the interrupted code in `frame` be given up as soon as the trap returns; says whether it will be.
+pub(super) fn abandon_interrupted(frame: &mut Frame, end: End) -> bool {
+    let Some(recovery) = abandonable() else {
+        return false;
+    };
+    frame.rip = unikernel_abandon as *const () as u64;
+    frame.rdi = recovery.addr() as u64;
+    frame.rsi = end as u64;
+    true
+}
+
+fn abandonable() -> Option<*mut Recovery> {
+    let cpu = cpu::current();
+    let recovery = cpu.recovery.load(Ordering::Relaxed);
+    (!recovery.is_null() && cpu.locks_held.load(Ordering::Relaxed) == 0).then_some(recovery)
+}

@@ -1,0 +1,137 @@
+//! The one per-CPU structure, reached through the GS base, and the control bits each CPU starts with.
+
+use core::arch::asm;
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+
+use x86_64::VirtAddr;
+use x86_64::registers::control::{Cr4, Cr4Flags};
+use x86_64::registers::model_specific::GsBase;
+
+use super::context::Recovery;
+use super::trap::Hook;
+
+/// What each CPU has for itself. Only its own CPU touches it, possibly from a trap in the middle of anything, hence the
+/// atomics: all `Relaxed`, there is no other thread to order against.
+#[repr(C)]
+pub(crate) struct PerCpu {
+    /// Its own address, first, so that one `mov` from `gs:0` finds it.
+    this: AtomicPtr<PerCpu>,
+    /// Its number, from 0 in the order of start.
+    pub(crate) id: AtomicU32,
+    /// How many spin locks it holds. Interrupts are off while this is not 0, and a fault then is fatal.
+    pub(crate) locks_held: AtomicU32,
+    /// How many traps it is inside of, counting none that returned or were abandoned.
+    pub(crate) trap_depth: AtomicU32,
+    /// How many panics it is inside of; a second one means the report itself failed.
+    pub(crate) panics: AtomicU32,
+    /// Where to go when what runs now dies: set while an in-kernel test runs.
+    pub(crate) recovery: AtomicPtr<Recovery>,
+    /// Who sees an exception before it is a failure: set by benches and tests. A [`Hook`] as an address, 0 for none.
+    hook: AtomicUsize,
+}
+
+static BOOT_CPU: PerCpu = PerCpu {
+    this: AtomicPtr::new(core::ptr::null_mut()),
+    id: AtomicU32::new(0),
+    locks_held: AtomicU32::new(0),
+    trap_depth: AtomicU32::new(0),
+    panics: AtomicU32::new(0),
+    recovery: AtomicPtr::new(core::ptr::null_mut()),
+    hook: AtomicUsize::new(0),
+};
+
+impl PerCpu {
+    /// Returns who sees an exception first.
+    pub(super) fn hook(&self) -> Option<Hook> {
+        let address = self.hook.load(Ordering::Relaxed);
+        // SAFETY: only `set_hook` stores here, and it stores 0 or a `Hook`; a null function pointer is `None`.
+        unsafe { core::mem::transmute::<usize, Option<Hook>>(address) }
+    }
+
+    /// Lets `hook` see every exception first, or nobody.
+    pub(crate) fn set_hook(&self, hook: Option<Hook>) {
+        self.hook
+            .store(hook.map_or(0, |hook| hook as usize), Ordering::Relaxed);
+    }
+}
+
+/// Makes the boot CPU's structure reachable. Before this no lock can be taken.
+pub(crate) fn init_boot_cpu() {
+    let this = core::ptr::from_ref(&BOOT_CPU).cast_mut();
+    BOOT_CPU.this.store(this, Ordering::Relaxed);
+    GsBase::write(VirtAddr::from_ptr(this));
+}
+
+/// Returns the structure of the CPU this runs on.
+pub(crate) fn current() -> &'static PerCpu {
+    let this: *const PerCpu;
+    // SAFETY: the GS base holds the address of this CPU's structure from `init_boot_cpu` on, whose first word is that address.
+    unsafe {
+        asm!("mov {}, gs:[0]", out(reg) this, options(nostack, readonly, preserves_flags, pure))
+    };
+    // SAFETY: the structure is a static.
+    unsafe { &*this }
+}
+
+/// Turns on what the CPU has to defend the kernel from its own mistakes: no execution (SMEP) and no unintended access (SMAP)
+/// of user pages in ring 0, no descriptor table reads in ring 3 (UMIP). No-execute and write protection are on since entry.
+pub(crate) fn enable_defences() {
+    let features = core::arch::x86_64::__cpuid_count(7, 0);
+    let wanted = [
+        (
+            features.ebx >> 7,
+            Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION,
+        ),
+        (
+            features.ebx >> 20,
+            Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION,
+        ),
+        (
+            features.ecx >> 2,
+            Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION,
+        ),
+    ];
+    let flags = wanted
+        .iter()
+        .filter(|(bit, _)| bit & 1 == 1)
+        .fold(Cr4::read(), |all, (_, flag)| all | *flag);
+    // SAFETY: the three bits only forbid accesses that no kernel code makes, and the CPU has announced each.
+    unsafe { Cr4::write(flags) };
+}
+
+/// Interrupts as they were before [`interrupts_off`].
+pub(crate) struct WereOn(bool);
+
+/// Turns interrupts off on this CPU, and says whether they were on.
+pub(crate) fn interrupts_off() -> WereOn {
+    let were_on = x86_64::instructions::interrupts::are_enabled();
+    x86_64::instructions::interrupts::disable();
+    WereOn(were_on)
+}
+
+/// Turns interrupts back on if they were.
+pub(crate) fn interrupts_restore(before: &WereOn) {
+    if before.0 {
+        x86_64::instructions::interrupts::enable();
+    }
+}
+
+/// Counts a spin lock taken by this CPU.
+pub(crate) fn lock_taken() {
+    let held = &current().locks_held;
+    held.store(held.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+}
+
+/// Counts a spin lock given back by this CPU.
+pub(crate) fn lock_released() {
+    let held = &current().locks_held;
+    held.store(held.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
+}
+
+/// Stops this CPU for good.
+pub(crate) fn halt() -> ! {
+    x86_64::instructions::interrupts::disable();
+    loop {
+        x86_64::instructions::hlt();
+    }
+}

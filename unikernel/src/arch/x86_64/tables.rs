@@ -1,0 +1,207 @@
+//! The page tables of boot: the image mapped with each section's own rights, pages added to the kernel half, and the
+//! identity map of the loader taken away.
+//!
+//! Tables of the active root are seen through the *recursive slot*: the root's entry 510 points at the root itself, so a walk
+//! that passes through it ends one level early, on a table instead of a page. Frames that are not yet part of anything are
+//! reached through one *window*, a page whose table lies in the image. Nothing ever maps all of memory.
+
+use core::cell::UnsafeCell;
+
+use x86_64::VirtAddr;
+use x86_64::instructions::tlb;
+use x86_64::structures::paging::PageTableFlags as Flags;
+
+use super::address::{IMAGE_BASE, PAGE};
+use super::image::{self, Rights, Section};
+use super::memory_functions::clear_page;
+use super::stacks;
+use crate::sync::SpinLock;
+#[cfg(unikernel_test)]
+use crate::test::probe::PageRights;
+
+/// What `entry` fills: ten tables, in the order its drawing gives.
+#[repr(C, align(4096))]
+pub(super) struct BootTables(UnsafeCell<[[u64; 512]; super::entry::BOOT_TABLES]>);
+
+// SAFETY: the processor reads the tables; they are written by the entry code before Rust starts, and afterwards only
+// through `write`, under `WINDOW`'s lock or on the only CPU there is during boot.
+unsafe impl Sync for BootTables {}
+
+pub(super) static BOOT_TABLES_MEMORY: BootTables =
+    BootTables(UnsafeCell::new([[0; 512]; super::entry::BOOT_TABLES]));
+
+const ROOT: usize = 0;
+const IMAGE_DIRECTORY: usize = 7;
+const WINDOW_TABLE: usize = 9;
+
+const RECURSIVE_SLOT: usize = 510;
+/// The first address that the recursive slot translates: the tables of the lowest level start here.
+const RECURSIVE_BASE: usize = 0xffff_0000_0000_0000 | RECURSIVE_SLOT << 39;
+/// The page that the first entry of the window table maps.
+const WINDOW: usize = 0usize.wrapping_sub(1 << 21);
+const LARGE_PAGE: usize = 1 << 21;
+
+const TABLE: Flags = Flags::PRESENT.union(Flags::WRITABLE);
+
+/// No frame was left for a page or for a table on the way to it. What was mapped before stays mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OutOfFrames;
+
+/// Serves frames, by physical address, for tables.
+pub(crate) type FrameSource<'a> = &'a mut dyn FnMut() -> Option<u64>;
+
+static WINDOW_IN_USE: SpinLock<()> = SpinLock::new(());
+
+/// Rights of a page in the kernel half.
+pub(crate) const READ_ONLY: Flags = Flags::PRESENT.union(Flags::NO_EXECUTE);
+/// Rights of a page in the kernel half.
+pub(crate) const READ_WRITE: Flags = READ_ONLY.union(Flags::WRITABLE);
+
+/// Maps the page at `address` onto the frame at `frame`; both are multiples of 4 KiB, and nothing is mapped there yet.
+pub(crate) fn map(
+    address: usize,
+    frame: u64,
+    rights: Flags,
+    frames: FrameSource<'_>,
+) -> Result<(), OutOfFrames> {
+    for level in [4, 3, 2] {
+        let entry = entry_of(address, level);
+        if read(entry) & Flags::PRESENT.bits() == 0 {
+            let table = frames().ok_or(OutOfFrames)?;
+            clear_frame(table);
+            write(entry, table | TABLE.bits());
+        }
+    }
+    let entry = entry_of(address, 1);
+    debug_assert!(
+        read(entry) & Flags::PRESENT.bits() == 0,
+        "T1: {address:#x} is already mapped"
+    );
+    write(entry, frame | rights.bits());
+    Ok(())
+}
+
+/// Gives every section of the image its own rights in 4 KiB pages, leaves the guards of all stacks out, and unmaps whatever
+/// else the loader's large pages covered.
+pub(crate) fn map_image(frames: FrameSource<'_>) -> Result<(), OutOfFrames> {
+    let sections = image::sections();
+    for slot in 0..512 {
+        let span = IMAGE_BASE + slot * LARGE_PAGE;
+        let entry = boot_entry(IMAGE_DIRECTORY, slot);
+        if !sections
+            .iter()
+            .any(|section| section.range.start < span + LARGE_PAGE && span < section.range.end)
+        {
+            write(entry, 0);
+            continue;
+        }
+        let load = read(entry) & !(LARGE_PAGE as u64 - 1);
+        let table = frames().ok_or(OutOfFrames)?;
+        fill_table(table, |page| {
+            image_entry(&sections, span + page * PAGE, load + (page * PAGE) as u64)
+        });
+        write(entry, table | TABLE.bits());
+    }
+    tlb::flush_all();
+    Ok(())
+}
+
+fn image_entry(sections: &[Section], address: usize, frame: u64) -> u64 {
+    let guard = stacks::all().any(|stack| stack.guard.contains(&address));
+    let section = sections
+        .iter()
+        .find(|section| section.range.contains(&address));
+    let rights = match section.map(|section| section.rights) {
+        _ if guard => return 0,
+        None => return 0,
+        Some(Rights::Execute) => Flags::PRESENT,
+        Some(Rights::Read) => READ_ONLY,
+        Some(Rights::Write) => READ_WRITE,
+    };
+    frame | (rights | Flags::GLOBAL).bits()
+}
+
+/// Takes the loader's map of low memory away, and forbids execution through the recursive slot.
+pub(crate) fn leave_identity_map() {
+    let recursive = boot_entry(ROOT, RECURSIVE_SLOT);
+    write(recursive, read(recursive) | Flags::NO_EXECUTE.bits());
+    write(boot_entry(ROOT, 0), 0);
+    tlb::flush_all();
+}
+
+/// Returns the rights of the page that holds `address`, together with those of every table above it; nothing where nothing
+/// is mapped.
+#[cfg(unikernel_test)]
+#[must_use]
+pub fn rights_at(address: usize) -> Option<PageRights> {
+    let mut rights = PageRights {
+        write: true,
+        execute: true,
+        user: true,
+    };
+    for level in [4, 3, 2, 1] {
+        let entry = Flags::from_bits_truncate(read(entry_of(address, level)));
+        if !entry.contains(Flags::PRESENT) {
+            return None;
+        }
+        rights.write &= entry.contains(Flags::WRITABLE);
+        rights.execute &= !entry.contains(Flags::NO_EXECUTE);
+        rights.user &= entry.contains(Flags::USER_ACCESSIBLE);
+        if entry.contains(Flags::HUGE_PAGE) && level > 1 {
+            break;
+        }
+    }
+    Some(rights)
+}
+
+/// Returns where the recursive slot shows the entry that translates `address` at `level`.
+fn entry_of(address: usize, level: u8) -> *mut u64 {
+    let mut at = address;
+    for _ in 0..level {
+        at = RECURSIVE_BASE | (at >> 9 & 0x0000_007f_ffff_fff8);
+    }
+    core::ptr::with_exposed_provenance_mut(at)
+}
+
+fn boot_entry(table: usize, index: usize) -> *mut u64 {
+    BOOT_TABLES_MEMORY
+        .0
+        .get()
+        .cast::<u64>()
+        .wrapping_add(table * 512 + index)
+}
+
+fn read(entry: *mut u64) -> u64 {
+    // SAFETY: `entry` comes from `boot_entry` (within the static) or from `entry_of` after the levels above were seen present.
+    unsafe { entry.read_volatile() }
+}
+
+fn write(entry: *mut u64, value: u64) {
+    // SAFETY: as in `read`; and the value maps only what its caller owns.
+    unsafe { entry.write_volatile(value) }
+}
+
+fn clear_frame(frame: u64) {
+    with_window(frame, |page| {
+        // SAFETY: the window maps a whole frame that belongs to nobody else.
+        unsafe { clear_page(page.cast()) }
+    });
+}
+
+fn fill_table(frame: u64, value: impl Fn(usize) -> u64) {
+    with_window(frame, |page| {
+        for index in 0..512 {
+            write(page.wrapping_add(index), value(index));
+        }
+    });
+}
+
+fn with_window(frame: u64, use_page: impl FnOnce(*mut u64)) {
+    let _alone = WINDOW_IN_USE.lock();
+    let entry = boot_entry(WINDOW_TABLE, 0);
+    write(entry, frame | READ_WRITE.bits());
+    tlb::flush(VirtAddr::new(WINDOW as u64));
+    use_page(core::ptr::with_exposed_provenance_mut(WINDOW));
+    write(entry, 0);
+    tlb::flush(VirtAddr::new(WINDOW as u64));
+}

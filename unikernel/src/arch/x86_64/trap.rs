@@ -1,0 +1,204 @@
+//! From a saved register frame to safe code: who an exception belongs to, and what becomes of the code that caused it.
+
+use core::sync::atomic::Ordering;
+
+use x86_64::registers::control::Cr2;
+
+use super::address::{HEAP_BASE, HEAP_MAX, MODULES_BASE, MODULES_MAX};
+use super::backtrace::Callers;
+use super::{context, cpu, exit, image, stacks, timer};
+use crate::arch::End;
+use crate::boot::start::module_at;
+use crate::console::report as write;
+use crate::exit::ExitCode;
+use crate::panic::{Function, print_backtrace};
+use crate::test::capture;
+use crate::trap::{Exception, Place, PlaceKind, Registers};
+
+/// What the entry stubs save, from the lowest address up. Changing it changes the code that is returned to.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct Frame {
+    vectors: [[u64; 2]; 16],
+    control: [u32; 4],
+    pub(crate) r15: u64,
+    pub(crate) r14: u64,
+    pub(crate) r13: u64,
+    pub(crate) r12: u64,
+    pub(crate) r11: u64,
+    pub(crate) r10: u64,
+    pub(crate) r9: u64,
+    pub(crate) r8: u64,
+    pub(crate) rbp: u64,
+    pub(crate) rdi: u64,
+    pub(crate) rsi: u64,
+    pub(crate) rdx: u64,
+    pub(crate) rcx: u64,
+    pub(crate) rbx: u64,
+    pub(crate) rax: u64,
+    pub(crate) vector: u64,
+    pub(crate) error: u64,
+    pub(crate) rip: u64,
+    pub(crate) cs: u64,
+    pub(crate) rflags: u64,
+    pub(crate) rsp: u64,
+    pub(crate) ss: u64,
+}
+
+/// Sees an exception before it is a failure; says whether it has been dealt with, so that the interrupted code goes on.
+pub(crate) type Hook = fn(&mut Frame) -> bool;
+
+const FIRST_OTHER_INTERRUPT: u64 = timer::TIMER_VECTOR + 1;
+const LAST_CONTROLLER_INTERRUPT: u64 = timer::TIMER_VECTOR + 15;
+
+/// Every vector ends here, on its interrupt stack, with interrupts off.
+pub(super) extern "C" fn unikernel_trap(frame: &mut Frame) {
+    match frame.vector {
+        timer::TIMER_VECTOR => tick(frame),
+        // The controllers send these when a line drops before it is acknowledged (Intel 8259A data sheet, "spurious").
+        FIRST_OTHER_INTERRUPT..=LAST_CONTROLLER_INTERRUPT => {}
+        _ => exception(frame),
+    }
+}
+
+fn tick(frame: &mut Frame) {
+    if timer::tick() && context::abandon_interrupted(frame, End::TimedOut) {
+        write(format_args!(
+            "\ntook too long, at {:#x} {}\n",
+            frame.rip,
+            Function(frame.rip as usize)
+        ));
+        print_backtrace(Some(frame.rip as usize), Callers::of_interrupted(frame));
+    }
+}
+
+fn exception(frame: &mut Frame) {
+    let cpu = cpu::current();
+    if cpu.hook().is_some_and(|hook| hook(frame)) {
+        return;
+    }
+    if cpu.trap_depth.fetch_add(1, Ordering::Relaxed) > 1 {
+        write(format_args!(
+            "\nfaulted again while reporting a fault, at {:#x}\n",
+            frame.rip
+        ));
+        exit::exit(ExitCode::FAULT.to_u8());
+    }
+    report(frame);
+    if !context::abandon_interrupted(frame, End::Faulted) {
+        exit::exit(ExitCode::FAULT.to_u8());
+    }
+    cpu.trap_depth.store(0, Ordering::Relaxed);
+}
+
+fn report(frame: &Frame) {
+    let exception = Exception {
+        vector: frame.vector as u8,
+        error: frame.error,
+        address: Cr2::read_raw(),
+        registers: frame.registers(),
+        instruction: image::code_at(frame.rip as usize),
+    };
+    let cause = exception.cause(place_of);
+    capture::note_cause(format_args!("{cause}"));
+    write(format_args!("\nfault: {cause}\n  {exception}\n"));
+    print_registers(frame);
+    print_backtrace(Some(frame.rip as usize), Callers::of_interrupted(frame));
+}
+
+fn print_registers(frame: &Frame) {
+    let rows = [
+        [
+            ("rax", frame.rax),
+            ("rbx", frame.rbx),
+            ("rcx", frame.rcx),
+            ("rdx", frame.rdx),
+        ],
+        [
+            ("rsi", frame.rsi),
+            ("rdi", frame.rdi),
+            ("rbp", frame.rbp),
+            ("rsp", frame.rsp),
+        ],
+        [
+            ("r8", frame.r8),
+            ("r9", frame.r9),
+            ("r10", frame.r10),
+            ("r11", frame.r11),
+        ],
+        [
+            ("r12", frame.r12),
+            ("r13", frame.r13),
+            ("r14", frame.r14),
+            ("r15", frame.r15),
+        ],
+        [
+            ("rip", frame.rip),
+            ("rflags", frame.rflags),
+            ("cs", frame.cs),
+            ("ss", frame.ss),
+        ],
+    ];
+    for row in rows {
+        for (name, value) in row {
+            write(format_args!("  {name:>6} {value:016x}"));
+        }
+        write(format_args!("\n"));
+    }
+}
+
+/// Names the part of memory that an address lies in.
+fn place_of(address: u64) -> Option<Place<'static>> {
+    let address = address as usize;
+    let place = |name, kind| Some(Place { name, kind });
+    if let Some(stack) = stacks::all().find(|stack| stack.guard.contains(&address)) {
+        return place(stack.name, PlaceKind::StackGuard);
+    }
+    if let Some(stack) = stacks::all().find(|stack| stack.range.contains(&address)) {
+        return place(stack.name, PlaceKind::Used);
+    }
+    if let Some(section) = image::sections()
+        .into_iter()
+        .find(|section| section.range.contains(&address))
+    {
+        return place(section.name, PlaceKind::Used);
+    }
+    if let Some(module) = module_at(address) {
+        return place(module.name, PlaceKind::Used);
+    }
+    if (MODULES_BASE..MODULES_BASE + MODULES_MAX).contains(&address) {
+        return place("the boot modules", PlaceKind::Guard);
+    }
+    if (HEAP_BASE..HEAP_BASE + HEAP_MAX).contains(&address) {
+        place("the heap", PlaceKind::Used)
+    } else {
+        None
+    }
+}
+
+impl Frame {
+    fn registers(&self) -> Registers {
+        Registers {
+            rax: self.rax,
+            rbx: self.rbx,
+            rcx: self.rcx,
+            rdx: self.rdx,
+            rsi: self.rsi,
+            rdi: self.rdi,
+            rbp: self.rbp,
+            rsp: self.rsp,
+            r8: self.r8,
+            r9: self.r9,
+            r10: self.r10,
+            r11: self.r11,
+            r12: self.r12,
+            r13: self.r13,
+            r14: self.r14,
+            r15: self.r15,
+            rip: self.rip,
+            rflags: self.rflags,
+            cs: self.cs,
+            ss: self.ss,
+        }
+    }
+}

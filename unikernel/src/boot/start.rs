@@ -1,0 +1,188 @@
+//! The boot sequence, as one list of steps.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::ops::Range;
+
+use spin::Once;
+
+use super::command_line::CommandLine;
+use super::{BootError, BootInfo, PhysicalRange, acpi};
+use crate::arch::machine::address::{MODULES_BASE, PAGE};
+use crate::arch::machine::identity::{self, IdentityMap};
+use crate::arch::machine::{self, console, cpu, exit, image, tables};
+use crate::console::report;
+use crate::environment::Module;
+use crate::exit::ExitCode;
+use crate::logger;
+use crate::memory::FRAMES;
+use crate::memory::early::EarlyFrames;
+
+/// What the application was started with; lives as long as the image.
+pub(crate) struct StartedWith {
+    /// The words of the command line that are the application's.
+    pub(crate) arguments: Vec<String>,
+    /// The files the loader placed in memory, mapped read-only.
+    pub(crate) modules: Vec<Module>,
+}
+
+static STARTED_WITH: Once<StartedWith> = Once::new();
+
+/// Why the image cannot run on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Refusal {
+    Loader(BootError),
+    OutOfMemory { what: &'static str, usable: u64 },
+}
+
+/// Takes over from the entry code, runs the program, and ends the machine with its result.
+pub(crate) extern "C" fn boot(magic: u32, information: u32) -> ! {
+    cpu::init_boot_cpu();
+    console::init();
+    machine::init_cpu();
+    match prepare(magic, u64::from(information)) {
+        Ok(command_line) => run(&command_line).exit_machine(),
+        Err(refusal) => {
+            report(format_args!("unikernel: cannot boot: {refusal}\n"));
+            ExitCode::NO_BOOT.exit_machine()
+        }
+    }
+}
+
+/// Reads what the loader says, gives the image its own tables, and leaves the loader's map of memory behind.
+fn prepare(magic: u32, information: u64) -> Result<CommandLine, Refusal> {
+    let memory = IdentityMap;
+    let info = BootInfo::from_loader(magic, information, &memory).map_err(Refusal::Loader)?;
+    let command_line = CommandLine::parse(info.command_line()).map_err(Refusal::Loader)?;
+    logger::init(command_line.options().log_level());
+    remember_power_off(&info, &memory);
+
+    let mut frames = EarlyFrames::new(info.usable_frames().map(bytes), &reserved(&info));
+    let usable = frames.free_bytes();
+    let out_of_frames = |what| move |tables::OutOfFrames| Refusal::OutOfMemory { what, usable };
+    tables::map_image(&mut || frames.allocate())
+        .map_err(out_of_frames("the image's page tables"))?;
+    let modules =
+        map_modules(&info, &mut frames).map_err(out_of_frames("the modules' page tables"))?;
+    tables::leave_identity_map();
+    cpu::enable_defences();
+    *FRAMES.lock() = frames;
+
+    describe(&info, &command_line, usable);
+    STARTED_WITH.call_once(|| StartedWith {
+        arguments: command_line.arguments().to_vec(),
+        modules,
+    });
+    Ok(command_line)
+}
+
+#[cfg(unikernel_test)]
+fn run(command_line: &CommandLine) -> ExitCode {
+    crate::test::bench::reached_main();
+    crate::test::runner::main(command_line.options())
+}
+
+#[cfg(not(unikernel_test))]
+fn run(_command_line: &CommandLine) -> ExitCode {
+    machine::call_main()
+}
+
+fn bytes(range: PhysicalRange) -> Range<u64> {
+    range.start()..range.end()
+}
+
+/// What no frame may be taken from: the image, and what the loader left, which modules live in for good.
+fn reserved(info: &BootInfo) -> Vec<Range<u64>> {
+    let occupied = info.occupied().iter().copied().map(bytes);
+    core::iter::once(image::physical())
+        .chain(occupied)
+        .collect()
+}
+
+fn remember_power_off(info: &BootInfo, memory: &IdentityMap) {
+    if let Some(register) = info.acpi().and_then(|root| acpi::power_off(root, memory)) {
+        exit::set_power_off(register);
+    }
+}
+
+/// Maps every module read-only, one after the other, each at the offset within its first page that it has in memory.
+fn map_modules(
+    info: &BootInfo,
+    frames: &mut EarlyFrames,
+) -> Result<Vec<Module>, tables::OutOfFrames> {
+    let mut next_page = MODULES_BASE;
+    let mut mapped = Vec::new();
+    for module in info.modules() {
+        let offset = module.start() as usize % PAGE;
+        let pages = (offset + module.len_bytes() as usize).div_ceil(PAGE);
+        for page in 0..pages {
+            let frame = module.start() - offset as u64 + (page * PAGE) as u64;
+            tables::map(
+                next_page + page * PAGE,
+                frame,
+                tables::READ_ONLY,
+                &mut || frames.allocate(),
+            )?;
+        }
+        mapped.push(Module {
+            name: String::leak(module.name().into()),
+            bytes: identity::mapped_for_good(next_page + offset, module.len_bytes() as usize),
+        });
+        // One page stays free behind each module, so that reading past one is a fault, not the next module.
+        next_page += (pages + 1) * PAGE;
+    }
+    Ok(mapped)
+}
+
+/// Logs what the machine is, and warns of what the command line asked for in vain.
+fn describe(info: &BootInfo, command_line: &CommandLine, usable: u64) {
+    let [text, .., symbols] = image::sections();
+    log::info!(
+        "loader {:?}, command line {:?}",
+        info.loader(),
+        info.command_line()
+    );
+    log::info!(
+        "image {:#x}..{:#x}, {} KiB free",
+        text.range.start,
+        symbols.range.end,
+        usable >> 10
+    );
+    for range in info.memory() {
+        log::debug!("memory {range:?}");
+    }
+    for error in command_line.option_errors() {
+        log::warn!("{error}");
+    }
+}
+
+/// Returns the boot module whose pages hold `address`, as far as boot has come.
+pub(crate) fn module_at(address: usize) -> Option<&'static Module> {
+    let holds = |module: &&Module| {
+        let start = module.bytes.as_ptr().addr();
+        (start - start % PAGE..(start + module.bytes.len()).next_multiple_of(PAGE))
+            .contains(&address)
+    };
+    STARTED_WITH.get()?.modules.iter().find(holds)
+}
+
+/// Returns what the application was started with.
+pub(crate) fn started_with() -> &'static StartedWith {
+    STARTED_WITH
+        .get()
+        .expect("S1: boot fills this in before anything asks")
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Loader(error) => error.fmt(out),
+            Self::OutOfMemory { what, usable } => write!(
+                out,
+                "{} KiB of usable memory do not hold {what}",
+                usable >> 10
+            ),
+        }
+    }
+}

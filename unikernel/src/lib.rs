@@ -1,0 +1,145 @@
+//! A Go-like managed runtime on a virtual memory manager: your program is the virtual machine.
+//!
+//! An application crate and this library link into one bootable image. GRUB loads it by Multiboot2, it runs alone on an x86-64
+//! machine in a single address space, and talks on the serial line.
+//!
+//! ```no_run
+//! #![no_std]
+//! #![no_main]
+//!
+//! use unikernel::prelude::*;
+//!
+//! #[unikernel::main]
+//! fn main() {
+//!     println!("Hello, world!");
+//! }
+//! ```
+//!
+//! `cargo unikernel run` builds, boots and shows it. On the host, without the tool, everything compiles and the pure parts are
+//! unit-tested.
+//!
+//! # Map
+//!
+//! | you want to know | open |
+//! |---|---|
+//! | where does it start? | `boot/start.rs` |
+//! | what did the loader say? | [`boot`] |
+//! | what does a CPU exception mean? | `trap/mod.rs` |
+//! | how does a panic or a fault become a report? | `panic.rs` |
+//! | where do `Vec` and `String` get memory? | [`heap`] |
+//! | how do tests run inside the kernel? | [`test`](mod@test) |
+//! | what touches registers and ports? | `arch/` |
+//! | which lock may be taken under which? | `sync/mod.rs` |
+//!
+//! # Modules that may hold `unsafe`
+//!
+//! `arch/**` (instructions, tables, stacks), `heap/arena.rs` (the `GlobalAlloc` contract), and the entry macro below (it exports a
+//! symbol). Everywhere else the compiler denies it.
+
+#![cfg_attr(unikernel, no_std)]
+#![cfg_attr(
+    not(unikernel_test),
+    allow(
+        dead_code,
+        reason = "only an image with tests uses all of the library; on the host much of it has nobody to call it"
+    )
+)]
+
+extern crate alloc;
+#[cfg(unikernel)]
+extern crate self as unikernel;
+
+#[cfg(any(unikernel, test))]
+#[allow(
+    unsafe_code,
+    reason = "the machine itself: instructions, ports, tables, stacks"
+)]
+mod arch;
+pub mod boot;
+#[doc(hidden)]
+pub mod console;
+mod environment;
+mod exit;
+pub mod heap;
+#[cfg(unikernel)]
+mod logger;
+#[cfg(any(unikernel, test))]
+mod memory;
+#[cfg(unikernel)]
+mod panic;
+pub mod prelude;
+#[cfg(any(unikernel, test))]
+mod symbols;
+#[cfg(any(unikernel, test))]
+mod sync;
+pub mod test;
+pub mod time;
+mod trap;
+
+pub use self::environment::{Module, args, module, modules};
+pub use self::exit::{ExitCode, Termination};
+pub use unikernel_macros::{bench, main, test};
+
+#[doc(hidden)]
+pub mod __private {
+    //! What the macros expand to. Not for use by hand.
+
+    #[cfg(unikernel)]
+    pub use linkme;
+
+    /// Says how an image is booted, to somebody who ran it as a host program. Under `cargo test` that is no failure.
+    #[cfg(not(unikernel))]
+    #[must_use]
+    pub fn explain(binary: Option<&str>, under_test: bool) -> core::ffi::c_int {
+        let by_the_tool = std::env::var_os("UNIKERNEL_FRONT_END").is_some();
+        match (under_test, binary) {
+            (true, _) if by_the_tool => {}
+            (true, _) => {
+                std::eprintln!("tests of an image run in a machine: `cargo unikernel test`")
+            }
+            (false, None) => {
+                std::eprintln!("an image runs in a machine of its own: `cargo unikernel run`")
+            }
+            (false, Some(name)) => {
+                std::eprintln!(
+                    "`{name}` runs in a machine of its own: `cargo unikernel run --bin {name}`"
+                );
+            }
+        }
+        if under_test { 0 } else { 2 }
+    }
+}
+
+/// Exports a function as the image's entry; the attribute macro expands to this.
+#[cfg(unikernel)]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __main {
+    ($function:ident) => {
+        const _: () = {
+            #[unsafe(no_mangle)]
+            extern "Rust" fn __unikernel_main() -> $crate::ExitCode {
+                $crate::Termination::report($function())
+            }
+        };
+    };
+}
+
+/// On the host, an image says how to boot it.
+#[cfg(not(unikernel))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __main {
+    ($function:ident) => {
+        const _: () = {
+            #[unsafe(export_name = "main")]
+            extern "C" fn on_the_host() -> ::core::ffi::c_int {
+                let _checked = || $crate::Termination::report($function());
+                $crate::__private::explain(
+                    ::core::option_env!("CARGO_BIN_NAME"),
+                    ::core::cfg!(test),
+                )
+            }
+        };
+    };
+}

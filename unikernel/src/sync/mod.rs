@@ -1,0 +1,16 @@
+//! Locks, and the order in which they are taken.
+//!
+//! | order | lock | protects | taken from traps |
+//! |---|---|---|---|
+//! | 1 | `heap::HEAP` | the managed heap | no |
+//! | 2 | `memory::FRAMES` | free frames | no |
+//! | 3 | `tables::WINDOW_IN_USE` | the window for temporary mappings | no |
+//! | 4 | `capture::CAPTURED` | what a test prints | only if free |
+//! | 5 | `console::UART` | the serial line | no, reports bypass it |
+//!
+//! A lock is taken only while holding locks of smaller order. All are [`SpinLock`]s: interrupts are off while one is held, and
+//! what is done under one is short and does not fail.
+
+mod spin;
+
+pub(crate) use self::spin::SpinLock;

@@ -1,0 +1,105 @@
+//! A spin lock that keeps interrupts off while it is held.
+
+use core::ops::{Deref, DerefMut};
+
+use spin::mutex::{SpinMutex, SpinMutexGuard};
+
+use crate::arch::machine::cpu;
+
+/// Mutual exclusion between CPUs, and between a CPU and its own interrupts.
+///
+/// Each CPU counts the locks it holds: a fault or a panic while the count is not 0 is fatal, because what the lock protects
+/// may be half changed.
+pub(crate) struct SpinLock<T> {
+    inner: SpinMutex<T>,
+}
+
+/// Access to what a [`SpinLock`] protects; gives the lock back when dropped.
+#[must_use = "the lock is held only as long as this value lives"]
+pub(crate) struct SpinLockGuard<'a, T> {
+    // Dropped in this order: first the lock is free, then counted as free, then interrupts may come.
+    inner: SpinMutexGuard<'a, T>,
+    _counted: Counted,
+    _quiet: Quiet,
+}
+
+/// A lock counted as held by this CPU.
+struct Counted;
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        cpu::lock_released();
+    }
+}
+
+/// Interrupts kept off on this CPU.
+struct Quiet(cpu::WereOn);
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        cpu::interrupts_restore(&self.0);
+    }
+}
+
+impl<T> SpinLock<T> {
+    /// Makes a free lock.
+    pub(crate) const fn new(value: T) -> Self {
+        Self {
+            inner: SpinMutex::new(value),
+        }
+    }
+
+    /// Waits for the lock. Not again while holding it.
+    pub(crate) fn lock(&self) -> SpinLockGuard<'_, T> {
+        let quiet = Quiet(cpu::interrupts_off());
+        cpu::lock_taken();
+        SpinLockGuard {
+            inner: self.inner.lock(),
+            _counted: Counted,
+            _quiet: quiet,
+        }
+    }
+
+    /// Takes the lock if it is free.
+    pub(crate) fn try_lock(&self) -> Option<SpinLockGuard<'_, T>> {
+        let quiet = Quiet(cpu::interrupts_off());
+        let inner = self.inner.try_lock()?;
+        cpu::lock_taken();
+        Some(SpinLockGuard {
+            inner,
+            _counted: Counted,
+            _quiet: quiet,
+        })
+    }
+}
+
+impl<T> Deref for SpinLockGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.inner
+    }
+}
+
+impl<T> DerefMut for SpinLockGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.inner
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_lock_is_refused_until_it_is_given_back() {
+        let lock = SpinLock::new(1);
+
+        let mut guard = lock.lock();
+        *guard += 1;
+        assert!(lock.try_lock().is_none());
+        drop(guard);
+
+        assert_eq!(lock.try_lock().map(|guard| *guard), Some(2));
+    }
+}

@@ -1,0 +1,81 @@
+//! What the library's own suite sees of the machine: page routines, and a fault that is survived. Not for applications.
+
+#[cfg(not(unikernel_test))]
+use alloc::vec::Vec;
+
+/// A page of memory.
+#[repr(C, align(4096))]
+#[derive(Debug)]
+pub struct Page(pub [u8; 4096]);
+
+/// What a survived fault cost, in ticks; what reading the counter costs is taken off.
+#[derive(Clone, Copy, Debug)]
+pub struct FaultTicks {
+    /// From the faulting instruction to the first instruction of the handler that was set for it.
+    pub to_handler: u64,
+    /// From the faulting instruction to the one after it.
+    pub roundtrip: u64,
+}
+
+/// What may be done with a page, by whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageRights {
+    /// It may be written.
+    pub write: bool,
+    /// It may be executed.
+    pub execute: bool,
+    /// Ring 3 may do so as well.
+    pub user: bool,
+}
+
+/// A part of the image: its name, its addresses, and the rights each of its pages is to have; `None` for a guard.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Its name in reports.
+    pub name: &'static str,
+    /// Its addresses.
+    pub range: core::ops::Range<usize>,
+    /// The rights of its pages.
+    pub rights: Option<PageRights>,
+}
+
+#[cfg(unikernel_test)]
+pub use crate::arch::machine::bench::{
+    clear_page, copy_page, image_parts, rights_at, survive_a_fault,
+};
+
+/// Returns the rights of a page. On the host there are none to see.
+#[cfg(not(unikernel_test))]
+#[must_use]
+pub fn rights_at(_address: usize) -> Option<PageRights> {
+    None
+}
+
+/// Returns the parts of the image. On the host there is none.
+#[cfg(not(unikernel_test))]
+#[must_use]
+pub fn image_parts() -> Vec<Part> {
+    Vec::new()
+}
+
+/// Fills a page with zeros.
+#[cfg(not(unikernel_test))]
+pub fn clear_page(page: &mut Page) {
+    page.0.fill(0);
+}
+
+/// Copies a page.
+#[cfg(not(unikernel_test))]
+pub fn copy_page(to: &mut Page, from: &Page) {
+    to.0.copy_from_slice(&from.0);
+}
+
+/// Writes to a guard page and goes on after it. On the host there is none.
+#[cfg(not(unikernel_test))]
+#[must_use]
+pub fn survive_a_fault() -> FaultTicks {
+    FaultTicks {
+        to_handler: 0,
+        roundtrip: 0,
+    }
+}
