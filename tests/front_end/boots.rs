@@ -1,0 +1,211 @@
+//! The ways into an image, and machines it cannot run on.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use cargo_unikernel::image::Image;
+use cargo_unikernel::machine::{Boot, Machine, Outcome, Verdict};
+use cargo_unikernel::module::Module;
+use libtest_mimic::{Failed, Trial};
+
+use crate::images::Images;
+use crate::{must_be, must_contain};
+
+const LIMIT: Duration = Duration::from_secs(60);
+const WORDS: [&str; 5] = [
+    "arguments",
+    "plain",
+    "two words",
+    r#"say "hi" \ $HOME; {x}"#,
+    "unikernel.log=warn",
+];
+
+/// Returns one trial for each way and question.
+pub(crate) fn trials(images: &Images) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for (way, boot) in [
+        ("bios", Boot::Bios),
+        ("uefi", Boot::Uefi),
+        ("pvh", Boot::Direct),
+    ] {
+        let image = images.endings.clone();
+        trials.push(Trial::test(
+            format!("boots::arguments_arrive_by_{way}"),
+            move || arguments_arrive(&image, boot),
+        ));
+        let image = images.endings.clone();
+        trials.push(Trial::test(
+            format!("boots::modules_arrive_by_{way}"),
+            move || modules_arrive(&image, boot),
+        ));
+    }
+    let image = images.endings.clone();
+    trials.push(Trial::test(
+        "boots::an_option_that_is_none_is_warned_of",
+        move || unknown_option(&image),
+    ));
+    let image = images.endings.clone();
+    trials.push(Trial::test(
+        "boots::the_machine_is_described_when_asked",
+        move || machine_is_described(&image),
+    ));
+    for (name, board) in [("pc", "pc"), ("q35", "q35")] {
+        let image = images.program("hello").clone();
+        let name = format!("boots::without_an_exit_device_a_{name}_is_powered_off");
+        trials.push(Trial::test(name, move || powered_off(&image, board)));
+    }
+    let image = images.program("hello").clone();
+    trials.push(Trial::test(
+        "boots::a_machine_without_firmware_tables_will_do",
+        move || microvm(&image),
+    ));
+    trials
+}
+
+/// Boots an image and returns what became of it.
+pub(crate) fn boot(machine: &Machine) -> Result<Outcome, Failed> {
+    machine.capture().map_err(|error| error.to_string().into())
+}
+
+/// Proves T3, T5.
+fn arguments_arrive(image: &Image, boot_path: Boot) -> Result<(), Failed> {
+    let outcome = boot(
+        &Machine::new(image)
+            .boot(boot_path)
+            .words(WORDS)
+            .timeout(LIMIT),
+    )?;
+
+    must_be(&outcome.verdict, &Verdict::Exit(0), &outcome.text)?;
+    must_contain(
+        &outcome.text,
+        &["<plain>\n", "<two words>\n", "<say \"hi\" \\ $HOME; {x}>\n"],
+    )?;
+    must_be(&outcome.text.contains("unikernel."), &false, &outcome.text)
+}
+
+/// Proves T3, T5.
+fn modules_arrive(image: &Image, boot_path: Boot) -> Result<(), Failed> {
+    let folder = std::env::temp_dir().join(format!(
+        "unikernel-modules-{}-{boot_path:?}",
+        std::process::id()
+    ));
+    std::fs::create_dir_all(&folder)?;
+    let contents: [(&str, Vec<u8>); 3] = [
+        ("empty", Vec::new()),
+        ("one byte", vec![7]),
+        ("large", (0..=255).cycle().take(1_000_003).collect()),
+    ];
+    let mut modules = Vec::new();
+    let mut expected = Vec::new();
+    for (name, bytes) in &contents {
+        std::fs::write(folder.join(name), bytes)?;
+        modules.push(Module::parse(
+            folder
+                .join(name)
+                .to_str()
+                .ok_or("the temporary folder has a strange name")?,
+        )?);
+        let sum: u64 = bytes.iter().copied().map(u64::from).sum();
+        expected.push(format!("<{name}> {} bytes, sum {sum}\n", bytes.len()));
+    }
+    let outcome = boot(
+        &Machine::new(image)
+            .boot(boot_path)
+            .words(["modules"])
+            .modules(modules)
+            .timeout(LIMIT),
+    );
+    std::fs::remove_dir_all(&folder)?;
+    let outcome = outcome?;
+
+    must_be(&outcome.verdict, &Verdict::Exit(0), &outcome.text)?;
+    must_contain(
+        &outcome.text,
+        &expected.iter().map(String::as_str).collect::<Vec<_>>(),
+    )
+}
+
+fn unknown_option(image: &Image) -> Result<(), Failed> {
+    let words = ["arguments", "unikernel.lgo=info", "unikernel.log=loud"];
+    let outcome = boot(
+        &Machine::new(image)
+            .boot(Boot::Direct)
+            .words(words)
+            .timeout(LIMIT),
+    )?;
+
+    must_be(&outcome.verdict, &Verdict::Exit(0), &outcome.text)?;
+    must_contain(
+        &outcome.text,
+        &["WARN", "unikernel.lgo=info", "WARN", "unikernel.log=loud"],
+    )
+}
+
+/// Proves M115.
+fn machine_is_described(image: &Image) -> Result<(), Failed> {
+    let words = ["arguments", "unikernel.log=debug"];
+    let outcome = boot(
+        &Machine::new(image)
+            .boot(Boot::Direct)
+            .words(words)
+            .timeout(LIMIT),
+    )?;
+
+    must_contain(
+        &outcome.text,
+        &[
+            "INFO",
+            "loader",
+            "INFO",
+            "image 0xffffffff80200000",
+            "KiB free",
+            "DEBUG",
+            "memory",
+        ],
+    )
+}
+
+/// Runs QEMU by hand, on a machine the tool does not offer. It ends within the time, or is ended and fails the trial.
+fn by_hand(image: &Image, arguments: &[&str]) -> Result<(Option<i32>, String), Failed> {
+    let mut command = Command::new("timeout");
+    command.args([
+        "30",
+        "qemu-system-x86_64",
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+        "-serial",
+        "stdio",
+    ]);
+    command
+        .args(["-cpu", "max", "-m", "64M", "-accel", "tcg"])
+        .args(arguments)
+        .arg("-kernel")
+        .arg(image.elf());
+    let output = command.stdin(Stdio::null()).output()?;
+    Ok((
+        output.status.code(),
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+    ))
+}
+
+/// A reset would boot the image again, and print again; a machine that goes on is ended by `timeout` with 124.
+fn powered_off(image: &Image, board: &str) -> Result<(), Failed> {
+    let (status, text) = by_hand(image, &["-machine", board])?;
+
+    must_be(&status, &Some(0), &text)?;
+    must_be(&text.matches("Hello, world!").count(), &1, &text)
+}
+
+fn microvm(image: &Image) -> Result<(), Failed> {
+    let exit_device = "isa-debug-exit,iobase=0xf4,iosize=0x04";
+    let (status, text) = by_hand(
+        image,
+        &["-machine", "microvm", "-no-reboot", "-device", exit_device],
+    )?;
+
+    must_be(&status, &Some(33), &text)?;
+    must_contain(&text, &["Hello, world!"])
+}

@@ -1,0 +1,24 @@
+//! The in-kernel suite: what the library promises, tried on the machine itself.
+//!
+//! `cargo unikernel test` boots this image once for every test by direct boot, and once as a whole from the GRUB ISO by BIOS and by
+//! UEFI. `cargo unikernel bench` runs its benches.
+
+#![no_std]
+#![no_main]
+
+mod benches;
+mod console;
+mod environment;
+mod faults;
+mod heap;
+mod image;
+mod runner;
+mod time;
+
+use unikernel::prelude::*;
+
+#[unikernel::main]
+fn main() -> ExitCode {
+    println!("this image holds tests: boot it with `cargo unikernel test`");
+    ExitCode::FAILURE
+}
