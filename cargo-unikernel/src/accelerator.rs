@@ -126,6 +126,7 @@ mod tests {
         })
     }
 
+    /// Proves T2.
     #[test]
     fn kvm_is_used_only_if_it_is_there_and_not_slower() {
         assert!(chosen(FLAGS, Ok(()), Some(20), 200).is_kvm);

@@ -92,6 +92,7 @@ mod tests {
         }
     }
 
+    /// Proves T5.
     #[test]
     fn what_is_packed_comes_out_by_name() {
         let contents: [(&str, &[u8]); 4] = [

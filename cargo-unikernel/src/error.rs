@@ -182,6 +182,7 @@ fn reason(cause: &io::Error) -> String {
 mod tests {
     use super::*;
 
+    /// Proves T11.
     #[test]
     fn every_message_is_one_line() {
         let errors = [

@@ -136,6 +136,7 @@ mod tests {
         }
     }
 
+    /// Proves T5.
     #[test]
     fn words_are_quoted_so_that_nothing_in_them_is_special() {
         let words = [

@@ -203,6 +203,7 @@ fn follow(from: impl Read, progress: &Progress, said: &Mutex<Vec<String>>) {
 mod tests {
     use super::*;
 
+    /// Proves T2.
     #[test]
     fn the_advice_is_one_command_in_one_line() {
         assert_eq!(

@@ -123,6 +123,7 @@ mod tests {
         assert_eq!(without_hash("main"), "main");
     }
 
+    /// Proves T8.
     #[test]
     fn this_very_function_is_found() {
         let program = std::env::current_exe().unwrap();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::error::Error;
+use crate::interrupt;
 
 /// Runs a command silently; if it fails, its last words are the error.
 pub(crate) fn checked(mut command: Command, action: &str) -> Result<(), Error> {
@@ -14,6 +15,9 @@ pub(crate) fn checked(mut command: Command, action: &str) -> Result<(), Error> {
         .map_err(Error::io(action))?;
     if output.status.success() {
         return Ok(());
+    }
+    if interrupt::requested() {
+        return Err(Error::Interrupted);
     }
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let cause = last_line(&said).unwrap_or("it did not say why");

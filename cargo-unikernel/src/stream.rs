@@ -201,6 +201,7 @@ mod tests {
         String::from_utf8(shown).unwrap()
     }
 
+    /// Proves T8.
     #[test]
     fn an_entry_of_a_backtrace_gets_file_and_line() {
         assert_eq!(
@@ -209,6 +210,7 @@ mod tests {
         );
     }
 
+    /// Proves T8.
     #[test]
     fn inlined_functions_get_lines_of_their_own() {
         assert_eq!(

@@ -237,6 +237,7 @@ pub(crate) mod tests {
         }
     }
 
+    /// Proves T8.
     #[test]
     fn functions_come_demangled_and_sorted() {
         let found = named(&[

@@ -131,6 +131,7 @@ fn main() {
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 
+/// Proves T11.
 fn without_machine() -> Vec<Trial> {
     let mut trials: Vec<Trial> = REFUSED
         .iter()
@@ -158,6 +159,7 @@ fn without_machine() -> Vec<Trial> {
     trials
 }
 
+/// Proves T1, T3, T11.
 fn with_machine() -> Vec<Trial> {
     let mut trials: Vec<Trial> = misbehaving()
         .into_iter()
@@ -198,6 +200,14 @@ fn with_machine() -> Vec<Trial> {
         ),
         test("a_result_for_scripts_is_json", a_result_for_scripts_is_json),
         test(
+            "a_debugger_is_told_what_to_type",
+            a_debugger_is_told_what_to_type,
+        ),
+        test(
+            "without_a_terminal_progress_is_plain_lines",
+            progress_is_plain_lines,
+        ),
+        test(
             "what_is_typed_reaches_the_guest",
             what_is_typed_reaches_the_guest,
         ),
@@ -211,6 +221,7 @@ fn a_folder_without_a_project() -> Result<(), Failed> {
     Said(output).fails(2, "could not find `Cargo.toml`")
 }
 
+/// Proves T2, T11.
 fn a_missing_tool() -> Result<(), Failed> {
     let folder = TempDir::new()?;
     let file = folder.path().join("probe.elf");
@@ -230,6 +241,28 @@ fn a_new_project_over_another() -> Result<(), Failed> {
     Said(output).fails(2, "`hello` exists already")
 }
 
+/// Proves T6.
+fn a_debugger_is_told_what_to_type() -> Result<(), Failed> {
+    let said = boots(
+        Probe::new().exit(0),
+        "run --image PROBE --direct --gdb --timeout 500ms",
+    );
+    let text = String::from_utf8_lossy(&said.0.stderr).into_owned();
+    check(
+        text.starts_with("gdb -ex \"target remote :") && text.contains("probe.elf\n"),
+        &text,
+    )?;
+    said.fails(124, "the guest was still running after 500ms")
+}
+
+/// Proves T7.
+fn progress_is_plain_lines() -> Result<(), Failed> {
+    let said = boots(Probe::new().exit(0), "run --image PROBE");
+    check(said.0.stderr == b"making the ISO\nbooting\n", &said.0)?;
+    said.ends(0)
+}
+
+/// Proves T6.
 fn a_result_for_scripts_is_json() -> Result<(), Failed> {
     let said = boots(
         Probe::new().say("hello\n").exit(3),
@@ -256,6 +289,7 @@ fn what_is_typed_reaches_the_guest() -> Result<(), Failed> {
     Said(child.wait_with_output()?).says("ab")?.ends(0)
 }
 
+/// Proves T11.
 fn a_module_larger_than_memory() -> Result<(), Failed> {
     let folder = TempDir::new()?;
     let module = folder.path().join("large");
