@@ -63,3 +63,8 @@ fn fault_roundtrip(bencher: &mut Bencher) {
         bencher.record(probe::survive_a_fault().roundtrip);
     }
 }
+
+#[unikernel::bench(metric = "frame.allocate+free", param = "cached")]
+fn frame_cached(bencher: &mut Bencher) {
+    bencher.iter_batch(100, probe::cycle_frame);
+}

@@ -10,6 +10,7 @@ mod benches;
 mod console;
 mod environment;
 mod faults;
+mod frames;
 mod heap;
 mod image;
 mod runner;

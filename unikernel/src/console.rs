@@ -3,6 +3,9 @@
 //! Text is formatted into a small buffer first and written under the lock in pieces of at most one line, so that lines do not
 //! mix, and formatting code of an application never runs under a lock.
 
+#[cfg(test)]
+mod screen;
+
 use core::fmt::{self, Write};
 
 /// Longest piece of text written at once; longer lines may be interleaved with others'.

@@ -17,7 +17,7 @@ use crate::environment::Module;
 use crate::exit::ExitCode;
 use crate::logger;
 use crate::memory::FRAMES;
-use crate::memory::early::EarlyFrames;
+use crate::memory::frame::{EarlyFrames, Use};
 
 /// What the application was started with; lives as long as the image.
 pub(crate) struct StartedWith {
@@ -59,15 +59,15 @@ fn prepare(magic: u32, information: u64) -> Result<CommandLine, Refusal> {
     remember_power_off(&info, &memory);
 
     let mut frames = EarlyFrames::new(info.usable_frames().map(bytes), &reserved(&info));
-    let usable = frames.free_bytes();
+    let usable = frames.free_frames() * PAGE as u64;
     let out_of_frames = |what| move |tables::OutOfFrames| Refusal::OutOfMemory { what, usable };
-    tables::map_image(&mut || frames.allocate())
+    tables::map_image(&mut || table_frame(&mut frames))
         .map_err(out_of_frames("the image's page tables"))?;
     let modules =
         map_modules(&info, &mut frames).map_err(out_of_frames("the modules' page tables"))?;
     tables::leave_identity_map();
     cpu::enable_defences();
-    *FRAMES.lock() = frames;
+    FRAMES.take_over(frames);
 
     describe(&info, &command_line, usable);
     STARTED_WITH.call_once(|| StartedWith {
@@ -90,6 +90,12 @@ fn run(_command_line: &CommandLine) -> ExitCode {
 
 fn bytes(range: PhysicalRange) -> Range<u64> {
     range.start()..range.end()
+}
+
+fn table_frame(frames: &mut EarlyFrames) -> Option<u64> {
+    frames
+        .allocate(Use::PageTable)
+        .map(|frame| frame.start().as_u64())
 }
 
 /// What no frame may be taken from: the image, and what the loader left, which modules live in for good.
@@ -122,7 +128,7 @@ fn map_modules(
                 next_page + page * PAGE,
                 frame,
                 tables::READ_ONLY,
-                &mut || frames.allocate(),
+                &mut || table_frame(frames),
             )?;
         }
         mapped.push(Module {

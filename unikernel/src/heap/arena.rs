@@ -17,6 +17,8 @@ use super::HeapStats;
 use crate::arch::machine::address::{HEAP_BASE, HEAP_MAX, PAGE};
 use crate::arch::machine::tables;
 use crate::memory::FRAMES;
+use crate::memory::frame::Use;
+use crate::memory::page::Frame;
 use crate::sync::SpinLock;
 
 /// Bytes the heap starts with, inside the image: enough for boot information of any size that is believed.
@@ -70,17 +72,30 @@ impl Arena {
 
     /// Maps frames until `target`. What could be mapped stays so, for the next attempt.
     fn map_until(&mut self, target: usize) -> Result<(), ()> {
-        let mut frames = FRAMES.lock();
+        let mut table = || {
+            Some(physical(
+                FRAMES.allocate_zeroed(Use::PageTable).ok()?.into_frame(),
+            ))
+        };
         while self.mapped < target {
-            let frame = frames.allocate().ok_or(())?;
-            tables::map(self.mapped, frame, tables::READ_WRITE, &mut || {
-                frames.allocate()
-            })
+            let frame = FRAMES.allocate(Use::Heap).map_err(|_| ())?;
+            tables::map(
+                self.mapped,
+                physical(frame.frame()),
+                tables::READ_WRITE,
+                &mut table,
+            )
             .map_err(|_| ())?;
+            // It is the heap's for good; only now, so that a failure above gives it back.
+            frame.into_frame();
             self.mapped += PAGE;
         }
         Ok(())
     }
+}
+
+fn physical(frame: Frame) -> u64 {
+    frame.start().as_u64()
 }
 
 // SAFETY: `acquire` allocates nothing from the heap and does not print; it touches the allocator it is given only.

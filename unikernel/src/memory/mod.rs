@@ -1,11 +1,23 @@
-//! Memory as boot needs it: frames that are handed out and never come back.
-//!
-//! What an application has of it today is the [heap](crate::heap); the layers above frames follow.
+//! Memory, bottom up. `memory` names no architecture; what it needs of a machine it asks through seams.
 
-pub(crate) mod early;
+#![cfg_attr(
+    unikernel,
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "the layers above, which use all of it, are not part of the image yet; host tests do"
+    )
+)]
 
-use self::early::EarlyFrames;
-use crate::sync::SpinLock;
+pub(crate) mod address;
+pub(crate) mod frame;
+pub(crate) mod page;
 
-/// The machine's free frames, from the moment boot has found them; before, there are none.
-pub(crate) static FRAMES: SpinLock<EarlyFrames> = SpinLock::new(EarlyFrames::empty());
+#[cfg(unikernel)]
+use self::frame::FramePool;
+#[cfg(unikernel)]
+use crate::arch::machine::frames::PoolMemory;
+
+/// The machine's frames, from the moment boot hands them over; before, there are none.
+#[cfg(unikernel)]
+pub(crate) static FRAMES: FramePool<PoolMemory> = FramePool::new(PoolMemory);

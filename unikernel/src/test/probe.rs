@@ -39,6 +39,62 @@ pub struct Part {
     pub rights: Option<PageRights>,
 }
 
+/// How many frames there are, and what has become of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FrameCounts {
+    /// All frames of usable memory.
+    pub total: u64,
+    /// Those nobody has.
+    pub free: u64,
+    /// Those somebody has.
+    pub allocated: u64,
+    /// Those nobody may have.
+    pub reserved: u64,
+}
+
+/// Returns how many frames there are. On the host there are none.
+#[must_use]
+pub fn frame_counts() -> FrameCounts {
+    #[cfg(unikernel_test)]
+    {
+        let totals = crate::memory::FRAMES.totals();
+        let (total, reserved) = (totals.total(), totals.reserved());
+        FrameCounts {
+            total,
+            free: totals.free(),
+            allocated: totals.allocated(),
+            reserved,
+        }
+    }
+    #[cfg(not(unikernel_test))]
+    FrameCounts::default()
+}
+
+/// Takes `len` frames and gives them back, one by one; says whether there were so many.
+#[must_use]
+pub fn take_frames(len: usize) -> bool {
+    #[cfg(unikernel_test)]
+    return {
+        let take = || {
+            crate::memory::FRAMES
+                .allocate(crate::memory::frame::Use::Kernel)
+                .ok()
+        };
+        core::iter::repeat_with(take)
+            .take(len)
+            .collect::<Option<alloc::vec::Vec<_>>>()
+            .is_some()
+    };
+    #[cfg(not(unikernel_test))]
+    return len == 0;
+}
+
+/// Takes a frame and gives it back.
+pub fn cycle_frame() {
+    #[cfg(unikernel_test)]
+    drop(crate::memory::FRAMES.allocate(crate::memory::frame::Use::Kernel));
+}
+
 #[cfg(unikernel_test)]
 pub use crate::arch::machine::bench::{
     clear_page, copy_page, image_parts, rights_at, survive_a_fault,

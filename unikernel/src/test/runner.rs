@@ -9,6 +9,7 @@ use crate::arch::End;
 use crate::arch::machine::{context, timer};
 use crate::boot::command_line::Options;
 use crate::exit::ExitCode;
+use crate::memory::FRAMES;
 use crate::time::Instant;
 use crate::{print, println};
 
@@ -109,6 +110,7 @@ fn run_abandonable(test: &Test) -> End {
     let end = context::run(trampoline);
     timer::forbid();
     timer::limit(None);
+    FRAMES.check_invariants();
     end
 }
 

@@ -13,5 +13,8 @@ pub(crate) const HEAP_MAX: usize = 1 << 39;
 
 /// Where boot modules are mapped read-only: the next slot of the root.
 pub(crate) const MODULES_BASE: usize = HEAP_BASE + HEAP_MAX;
+/// Where the records of frames are mapped, the record of frame 0 first: the slot after the modules'.
+pub(crate) const RECORDS_BASE: usize = MODULES_BASE + MODULES_MAX;
+
 /// Bytes of the modules' slot.
 pub(crate) const MODULES_MAX: usize = 1 << 39;

@@ -10,6 +10,7 @@ pub(crate) mod cpu;
 mod descriptors;
 mod entry;
 pub(crate) mod exit;
+pub(crate) mod frames;
 pub(crate) mod identity;
 pub(crate) mod image;
 mod interrupts;

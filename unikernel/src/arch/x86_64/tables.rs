@@ -81,6 +81,13 @@ pub(crate) fn map(
     Ok(())
 }
 
+/// Returns whether a page is mapped at `address`, in pages of 4 KiB.
+pub(super) fn is_mapped(address: usize) -> bool {
+    [4, 3, 2, 1]
+        .into_iter()
+        .all(|level| read(entry_of(address, level)) & Flags::PRESENT.bits() != 0)
+}
+
 /// Gives every section of the image its own rights in 4 KiB pages, leaves the guards of all stacks out, and unmaps whatever
 /// else the loader's large pages covered.
 pub(crate) fn map_image(frames: FrameSource<'_>) -> Result<(), OutOfFrames> {
@@ -97,8 +104,8 @@ pub(crate) fn map_image(frames: FrameSource<'_>) -> Result<(), OutOfFrames> {
         }
         let load = read(entry) & !(LARGE_PAGE as u64 - 1);
         let table = frames().ok_or(OutOfFrames)?;
-        fill_table(table, |page| {
-            image_entry(&sections, span + page * PAGE, load + (page * PAGE) as u64)
+        with_window(table, |entries| {
+            fill_image_table(entries, &sections, span, load)
         });
         write(entry, table | TABLE.bits());
     }
@@ -106,19 +113,34 @@ pub(crate) fn map_image(frames: FrameSource<'_>) -> Result<(), OutOfFrames> {
     Ok(())
 }
 
-fn image_entry(sections: &[Section], address: usize, frame: u64) -> u64 {
-    let guard = stacks::all().any(|stack| stack.guard.contains(&address));
-    let section = sections
-        .iter()
-        .find(|section| section.range.contains(&address));
-    let rights = match section.map(|section| section.rights) {
-        _ if guard => return 0,
-        None => return 0,
-        Some(Rights::Execute) => Flags::PRESENT,
-        Some(Rights::Read) => READ_ONLY,
-        Some(Rights::Write) => READ_WRITE,
-    };
-    frame | (rights | Flags::GLOBAL).bits()
+/// Fills the table for the 2 MiB from `span`, which are loaded at `load`.
+fn fill_image_table(entries: *mut u64, sections: &[Section], span: usize, load: u64) {
+    // SAFETY: the window maps a whole frame that belongs to nobody else.
+    unsafe { clear_page(entries.cast()) };
+    let entry_for = |address: usize| entries.wrapping_add((address - span) / PAGE);
+    for section in sections {
+        let rights = match section.rights {
+            Rights::Execute => Flags::PRESENT,
+            Rights::Read => READ_ONLY,
+            Rights::Write => READ_WRITE,
+        };
+        let rights = (rights | Flags::GLOBAL).bits();
+        let (start, end) = (
+            section.range.start.max(span),
+            section.range.end.min(span + LARGE_PAGE),
+        );
+        for address in (start..end).step_by(PAGE) {
+            write(
+                entry_for(address),
+                (load + (address - span) as u64) | rights,
+            );
+        }
+    }
+    for stack in
+        stacks::all().filter(|stack| (span..span + LARGE_PAGE).contains(&stack.guard.start))
+    {
+        write(entry_for(stack.guard.start), 0);
+    }
 }
 
 /// Takes the loader's map of low memory away, and forbids execution through the recursive slot.
@@ -181,18 +203,11 @@ fn write(entry: *mut u64, value: u64) {
     unsafe { entry.write_volatile(value) }
 }
 
-fn clear_frame(frame: u64) {
+/// Fills a frame that nobody uses with zeros.
+pub(super) fn clear_frame(frame: u64) {
     with_window(frame, |page| {
         // SAFETY: the window maps a whole frame that belongs to nobody else.
         unsafe { clear_page(page.cast()) }
-    });
-}
-
-fn fill_table(frame: u64, value: impl Fn(usize) -> u64) {
-    with_window(frame, |page| {
-        for index in 0..512 {
-            write(page.wrapping_add(index), value(index));
-        }
     });
 }
 

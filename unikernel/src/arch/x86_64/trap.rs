@@ -48,6 +48,7 @@ pub(crate) struct Frame {
 /// Sees an exception before it is a failure; says whether it has been dealt with, so that the interrupted code goes on.
 pub(crate) type Hook = fn(&mut Frame) -> bool;
 
+const PAGE_FAULT: u64 = 14;
 const FIRST_OTHER_INTERRUPT: u64 = timer::TIMER_VECTOR + 1;
 const LAST_CONTROLLER_INTERRUPT: u64 = timer::TIMER_VECTOR + 15;
 
@@ -101,7 +102,11 @@ fn report(frame: &Frame) {
     };
     let cause = exception.cause(place_of);
     capture::note_cause(format_args!("{cause}"));
-    write(format_args!("\nfault: {cause}\n  {exception}\n"));
+    write(format_args!("\nfault: {cause}\n"));
+    // Most exceptions have nothing but a name; of these it says all.
+    if frame.vector == PAGE_FAULT || frame.error != 0 {
+        write(format_args!("  {exception}\n"));
+    }
     print_registers(frame);
     print_backtrace(Some(frame.rip as usize), Callers::of_interrupted(frame));
 }
