@@ -10,7 +10,7 @@ use crate::module::Module;
 use crate::process;
 
 /// What `grub.cfg` uses, and the partition schemes GRUB's own UEFI start looks for.
-const GRUB_MODULES: &str = "normal multiboot2 serial terminal echo iso9660 sleep reboot \
+const GRUB_MODULES: &str = "normal multiboot2 serial terminal echo iso9660 sleep reboot all_video \
     part_acorn part_amiga part_apple part_bsd part_dfly part_dvh part_gpt part_msdos part_plan part_sun part_sunpc";
 
 /// Writes an ISO that boots `elf` with the given words and modules.

@@ -116,6 +116,11 @@ pub(crate) fn trials(images: &Images) -> Vec<Trial> {
         "endings::a_failing_test_is_one_result_and_the_next_one_runs",
         move || failing(&image),
     ));
+    let image = images.failing.clone();
+    trials.push(Trial::test(
+        "endings::a_test_that_ends_the_machine_is_heard",
+        move || exiting(&image),
+    ));
     trials
 }
 
@@ -144,6 +149,23 @@ fn hanging(image: &Image) -> Result<(), Failed> {
     must_contain(&outcome.text, &["hanging\n"])
 }
 
+/// What a test said is not lost when it ends the machine.
+fn exiting(image: &Image) -> Result<(), Failed> {
+    let words = ["unikernel.exact=g_exits", "unikernel.include-ignored"];
+    let outcome = boot(
+        &Machine::new(image)
+            .boot(Boot::Direct)
+            .words(words)
+            .timeout(LIMIT),
+    )?;
+
+    must_be(&outcome.verdict, &Verdict::Exit(200), &outcome.text)?;
+    must_contain(
+        &outcome.text,
+        &["said before the exit", "unikernel: exit code 200"],
+    )
+}
+
 fn failing(image: &Image) -> Result<(), Failed> {
     let outcome = boot(&Machine::new(image).boot(Boot::Direct).timeout(LIMIT))?;
 
@@ -151,7 +173,7 @@ fn failing(image: &Image) -> Result<(), Failed> {
     must_contain(
         &outcome.text,
         &[
-            "running 8 tests",
+            "running 9 tests",
             "test a_panics ... FAILED",
             "said before the panic",
             "panicked at tests/src/bin/failing.rs:",
@@ -160,6 +182,8 @@ fn failing(image: &Image) -> Result<(), Failed> {
             "fault: null pointer dereference",
             "it faulted, but was to return",
             "test c_hangs ... FAILED",
+            "took too long, at",
+            "failing::c_hangs",
             "it took longer than it may",
             "test d_panics_of_another_thing - should panic ... FAILED",
             "the cause was to contain \"one thing\", but was \"another thing\"",
@@ -171,7 +195,7 @@ fn failing(image: &Image) -> Result<(), Failed> {
             "test h_passes ... ok",
             "failures:",
             "    a_panics",
-            "test result: FAILED. 1 passed; 6 failed; 1 ignored; 0 measured; 0 filtered out; finished in ",
+            "test result: FAILED. 1 passed; 6 failed; 2 ignored; 0 measured; 0 filtered out; finished in ",
         ],
     )
 }

@@ -2,8 +2,14 @@
 //!
 //! Metric names and parameters are those the peers' records use, wherever the operation is one of theirs.
 
+#![allow(unsafe_code, reason = "what is mapped here is used by address")]
+
 use core::hint::black_box;
 
+use unikernel::memory::{
+    Attributes, FrameRange, OwnedFrame, OwnedFrames, PAGE_SIZE, PageRange, PageSize, Rights, Root,
+    TemporaryMapping, VirtAddr,
+};
 use unikernel::prelude::*;
 use unikernel::test::Bencher;
 use unikernel::test::probe::{self, Page};
@@ -64,7 +70,150 @@ fn fault_roundtrip(bencher: &mut Bencher) {
     }
 }
 
+/// More frames at once than the cache of a CPU holds: refilled from and drained to the buddy system.
+#[unikernel::bench(metric = "frame.allocate+free", param = "cold")]
+fn frame_cold(bencher: &mut Bencher) {
+    assert!(probe::take_frames(1024));
+    for _ in 0..20 {
+        let start = bencher.ticks();
+        assert!(probe::take_frames(1024));
+        let end = bencher.ticks();
+        bencher.record_shared(end - start, 1024);
+    }
+}
+
 #[unikernel::bench(metric = "frame.allocate+free", param = "cached")]
 fn frame_cached(bencher: &mut Bencher) {
     bencher.iter_batch(100, probe::cycle_frame);
+}
+
+const READ_WRITE: Rights = Rights::READ.union(Rights::WRITE);
+
+/// Pages that benches map at.
+fn bench_pages(len: u64) -> PageRange {
+    PageRange::covering(VirtAddr::new(0x30_0000_0000), len * PAGE_SIZE)
+        .expect("the range is canonical")
+}
+
+/// Runs `bench` with frames for `len` pages, while a page behind them keeps the table alive.
+fn with_table(len: u32, bench: impl FnOnce(&mut Root, FrameRange)) {
+    let frames = OwnedFrames::uncleared(len).expect("there are frames");
+    let neighbour = OwnedFrame::uncleared().expect("there is a frame");
+    let mut kernel = Root::kernel();
+    let behind = bench_pages(u64::from(len) + 1)
+        .last()
+        .expect("the range has pages");
+    let run = FrameRange::one(neighbour.frame());
+    // SAFETY: nobody else uses the page; it is unmapped below.
+    unsafe { kernel.map(behind, run, Attributes::new(READ_WRITE), PageSize::Kib4) }
+        .expect("nothing is mapped there");
+    bench(&mut kernel, frames.frames());
+    // SAFETY: nobody uses the pages.
+    unsafe { kernel.release(bench_pages(u64::from(len) + 1)) }.expect("small pages need no frame");
+}
+
+#[unikernel::bench(metric = "page.map+unmap", param = "4K")]
+fn map_and_unmap_a_page(bencher: &mut Bencher) {
+    with_table(1, |kernel, frames| {
+        let page = bench_pages(1).start();
+        bencher.iter_batch(10, || {
+            // SAFETY: nobody else uses the page.
+            let mapped =
+                unsafe { kernel.map(page, frames, Attributes::new(READ_WRITE), PageSize::Kib4) };
+            // SAFETY: nobody uses the page.
+            (mapped, unsafe { kernel.unmap(page) })
+        });
+    });
+}
+
+/// In a table that is there already: 511 of its 512 pages.
+#[unikernel::bench(metric = "page.map+unmap.per_page", param = "511")]
+fn map_and_unmap_many_pages(bencher: &mut Bencher) {
+    with_table(511, |kernel, frames| {
+        for _ in 0..100 {
+            let start = bencher.ticks();
+            // SAFETY: nobody else uses the pages.
+            let mapped = unsafe {
+                kernel.map(
+                    bench_pages(1).start(),
+                    frames,
+                    Attributes::new(READ_WRITE),
+                    PageSize::Kib4,
+                )
+            };
+            // SAFETY: nobody uses the pages.
+            let unmapped = unsafe { kernel.release(bench_pages(511)) };
+            let end = bencher.ticks();
+            assert!(mapped.is_ok() && unmapped == Ok(511));
+            bencher.record_shared(end - start, 511);
+        }
+    });
+}
+
+#[unikernel::bench(metric = "page.protect.per_page", param = "511")]
+fn protect_many_pages(bencher: &mut Bencher) {
+    with_table(511, |kernel, frames| {
+        // SAFETY: nobody else uses the pages; `with_table` unmaps them.
+        unsafe {
+            kernel.map(
+                bench_pages(1).start(),
+                frames,
+                Attributes::new(READ_WRITE),
+                PageSize::Kib4,
+            )
+        }
+        .expect("they are free");
+        for round in 0..100 {
+            let rights = if round % 2 == 0 {
+                Rights::READ
+            } else {
+                READ_WRITE
+            };
+            let start = bencher.ticks();
+            // SAFETY: nobody uses the pages.
+            let changed = unsafe { kernel.protect(bench_pages(511), rights) };
+            let end = bencher.ticks();
+            assert_eq!(changed, Ok(511));
+            bencher.record_shared(end - start, 511);
+        }
+    });
+}
+
+#[unikernel::bench(metric = "page.translate", param = "4K")]
+fn translate(bencher: &mut Bencher) {
+    let kernel = Root::kernel();
+    let address = VirtAddr::new(core::ptr::from_ref(&READ_WRITE).addr() as u64);
+    bencher.iter_batch(10, || kernel.translate(black_box(address)));
+}
+
+#[unikernel::bench(metric = "root.create+destroy", param = "empty")]
+fn create_and_destroy_a_root(bencher: &mut Bencher) {
+    bencher.iter(|| drop(Root::new()));
+}
+
+#[unikernel::bench(metric = "window.open+close", param = "miss")]
+fn temporary_mapping(bencher: &mut Bencher) {
+    let mut frame = OwnedFrame::uncleared().expect("there is a frame");
+    bencher.iter_batch(10, || drop(TemporaryMapping::of(black_box(&mut frame))));
+}
+
+/// A first write to a reserved page: fault, zeroed frame, replaced entry, flush, return.
+#[unikernel::bench(metric = "fault.write_after_read.single", param = "4M")]
+fn first_write(bencher: &mut Bencher) {
+    let pages = bench_pages(1024);
+    let mut kernel = Root::kernel();
+    // SAFETY: nobody else uses the pages; they are released below.
+    unsafe { kernel.reserve(pages, READ_WRITE) }.expect("nothing is mapped there");
+    for page in pages.iter() {
+        let word = core::ptr::with_exposed_provenance_mut::<u64>(page.start().as_u64() as usize);
+        // SAFETY: the page was reserved for this.
+        unsafe { word.read_volatile() };
+        let start = bencher.ticks();
+        // SAFETY: as above.
+        unsafe { word.write_volatile(1) };
+        let end = bencher.ticks();
+        bencher.record(end - start);
+    }
+    // SAFETY: nobody uses the pages any more.
+    unsafe { kernel.release(pages) }.expect("small pages need no frame");
 }

@@ -154,16 +154,36 @@ fn running_out_of_stack_is_named() {
     println!("{}", recurse(0));
 }
 
-/// Proves M100. All of xmm0 to xmm15 and MXCSR come back from an exception as they were.
+/// Proves M100. All of xmm0 to xmm15 and MXCSR come back from a handler that changes them all as they were.
 #[unikernel::test]
 fn an_exception_leaves_vector_registers_alone() {
-    let values: [f64; 4] = black_box([1.25, 2.5, 5.0, 10.0]);
-    let mut sum = 0.0;
-    for round in 0..100 {
-        for value in values {
-            sum += value * f64::from(black_box(round));
-            let _cost = unikernel::test::probe::survive_a_fault();
-        }
-    }
-    assert_eq!(sum, (1.25 + 2.5 + 5.0 + 10.0) * 4950.0);
+    let (registers, control) = unikernel::test::probe::vector_state_after_a_fault();
+
+    assert!(
+        (1..)
+            .zip(registers)
+            .all(|(value, register)| register == [value; 2]),
+        "{registers:?}"
+    );
+    assert_eq!(
+        control & 0x7fc0,
+        0x5f80,
+        "MXCSR rounds up and masks all exceptions"
+    );
+}
+
+/// What dies here with the direction flag set copies backwards if the flag outlives it.
+#[unikernel::test(should_fault = "invalid opcode")]
+fn dying_with_the_direction_reversed_reverses_nobody_elses() {
+    // SAFETY: none; nobody handles the exception, and the flag dies with the test.
+    unsafe { asm!("std", "ud2") }
+}
+
+/// What dies here rounds towards zero, which must not outlive it.
+#[unikernel::test(should_panic = "rounding to zero")]
+fn dying_while_rounding_to_zero_rounds_nobody_elses() {
+    const ROUND_TO_ZERO: u32 = 0x7f80;
+    // SAFETY: arithmetic is a little wrong for the rest of this test.
+    unsafe { asm!("ldmxcsr [{}]", in(reg) &ROUND_TO_ZERO) }
+    panic!("rounding to zero");
 }

@@ -4,6 +4,7 @@ use core::hint::black_box;
 
 use unikernel::heap;
 use unikernel::prelude::*;
+use unikernel::test::probe;
 
 #[unikernel::test]
 fn a_large_vector_keeps_its_contents_while_the_heap_grows() {
@@ -29,11 +30,17 @@ fn what_is_dropped_is_no_longer_allocated() {
 /// Proves M16. The heap is as usable after the refusal as before.
 #[unikernel::test]
 fn more_than_the_machine_has_is_an_error() {
+    let free = probe::frame_counts().free;
     let mut too_much = Vec::<u8>::new();
 
     assert!(too_much.try_reserve_exact(1 << 38).is_err());
     assert!(too_much.try_reserve_exact(usize::MAX / 2).is_err());
 
+    assert_eq!(
+        probe::frame_counts().free,
+        free,
+        "what was refused took no frame"
+    );
     assert_eq!(vec![7u8; 4096][4095], 7);
 }
 

@@ -13,6 +13,7 @@ mod faults;
 mod frames;
 mod heap;
 mod image;
+mod memory;
 mod runner;
 mod time;
 

@@ -3,10 +3,13 @@
 //! Text is formatted into a small buffer first and written under the lock in pieces of at most one line, so that lines do not
 //! mix, and formatting code of an application never runs under a lock.
 
-#[cfg(test)]
+#[cfg(any(unikernel, test))]
 mod screen;
 
 use core::fmt::{self, Write};
+
+#[cfg(unikernel)]
+use crate::sync::SpinLock;
 
 /// Longest piece of text written at once; longer lines may be interleaved with others'.
 const PIECE: usize = 256;
@@ -80,6 +83,9 @@ pub(crate) fn report(text: fmt::Arguments<'_>) {
 fn output(bytes: &[u8]) {
     if !crate::test::capture::take(bytes) {
         crate::arch::machine::console::write(bytes);
+        if let Some(display) = DISPLAY.lock().as_mut() {
+            display.screen.write(bytes, display.pixels);
+        }
     }
 }
 
@@ -87,7 +93,28 @@ fn output(bytes: &[u8]) {
 fn output_of_report(bytes: &[u8]) {
     if !crate::test::capture::take(bytes) {
         crate::arch::machine::console::write_unlocked(bytes);
+        if let Some(display) = DISPLAY.try_lock().as_deref_mut().and_then(Option::as_mut) {
+            display.screen.write(bytes, display.pixels);
+        }
     }
+}
+
+/// A screen that mirrors the serial line.
+#[cfg(unikernel)]
+struct Display {
+    screen: screen::Screen,
+    pixels: &'static mut [u8],
+}
+
+#[cfg(unikernel)]
+static DISPLAY: SpinLock<Option<Display>> = SpinLock::new(None);
+
+/// Mirrors the serial line on a framebuffer, whose bytes are `pixels`, if it can be drawn on.
+#[cfg(unikernel)]
+pub(crate) fn mirror(framebuffer: &crate::boot::Framebuffer, pixels: &'static mut [u8]) {
+    pixels.fill(0);
+    let screen = screen::Screen::new(framebuffer);
+    *DISPLAY.lock() = screen.map(|screen| Display { screen, pixels });
 }
 
 #[cfg(not(unikernel))]

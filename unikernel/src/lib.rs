@@ -49,7 +49,6 @@ extern crate alloc;
 #[cfg(unikernel)]
 extern crate self as unikernel;
 
-#[cfg(any(unikernel, test))]
 #[allow(
     unsafe_code,
     reason = "the machine itself: instructions, ports, tables, stacks"
@@ -63,14 +62,12 @@ mod exit;
 pub mod heap;
 #[cfg(unikernel)]
 mod logger;
-#[cfg(any(unikernel, test))]
-mod memory;
+pub mod memory;
 #[cfg(unikernel)]
 mod panic;
 pub mod prelude;
 #[cfg(any(unikernel, test))]
 mod symbols;
-#[cfg(any(unikernel, test))]
 mod sync;
 pub mod test;
 pub mod time;

@@ -24,6 +24,7 @@ pub(crate) fn report(info: &PanicInfo<'_>) -> ! {
     let cpu = cpu::current();
     if cpu.panics.fetch_add(1, Ordering::Relaxed) > 0 {
         write(format_args!("\npanicked again while reporting a panic\n"));
+        context::abandon(End::Panicked);
         exit::exit(ExitCode::PANIC.to_u8());
     }
     capture::note_cause(format_args!("{}", info.message()));

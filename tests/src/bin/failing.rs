@@ -49,5 +49,12 @@ fn g_is_ignored() {
     panic!("ran all the same");
 }
 
+/// Ends the machine, so it is not for the run of all.
+#[unikernel::test(ignore)]
+fn g_exits() {
+    println!("said before the exit");
+    ExitCode::from(200).exit_machine()
+}
+
 #[unikernel::test]
 fn h_passes() {}

@@ -1,22 +1,135 @@
 //! The machine's stand-in on the host, where the library is type-checked and its pure parts are tested. Nothing here boots.
 
+/// There is no memory of a machine to describe.
+pub(crate) fn describe_memory(
+    _address: u64,
+    _physical: u64,
+    _asked: crate::memory::MemoryType,
+) -> &'static str {
+    "the host's"
+}
+
 pub(crate) mod cpu {
     //! No interrupts to turn off, no locks to count.
-
-    /// Interrupts as they were.
-    pub(crate) struct WereOn;
-
-    /// Does nothing.
-    pub(crate) fn interrupts_off() -> WereOn {
-        WereOn
-    }
-
-    /// Does nothing.
-    pub(crate) fn interrupts_restore(_before: &WereOn) {}
 
     /// Does nothing.
     pub(crate) fn lock_taken() {}
 
     /// Does nothing.
     pub(crate) fn lock_released() {}
+}
+
+pub(crate) mod frames {
+    //! A pool that never has a frame.
+
+    use crate::memory::frame::{FrameRecord, PoolHost, SpareFrames};
+    use crate::memory::page::{Frame, FrameRange};
+
+    /// No memory.
+    pub(crate) struct PoolMemory;
+
+    impl PoolHost for PoolMemory {
+        fn cpu(&self) -> usize {
+            0
+        }
+
+        fn zero(&self, frame: Frame) {
+            unreachable!("H1: there is no frame such as {frame:?} on the host")
+        }
+
+        fn open(
+            &self,
+            _frames: FrameRange,
+            _spare: &mut SpareFrames<'_>,
+        ) -> Option<&'static [FrameRecord]> {
+            None
+        }
+    }
+}
+
+pub(crate) mod paging {
+    //! No tables. What asks for one ends with a message, as any use of the machine on the host.
+
+    use crate::memory::machine::{Entries, Invalidation, Machine, Place};
+    use crate::memory::page::{Frame, PageSize};
+
+    /// No processor to translate.
+    pub(crate) struct Paging;
+
+    /// No table.
+    pub(crate) enum View {}
+
+    impl Entries for View {
+        fn load(&self, _index: usize) -> u64 {
+            match *self {}
+        }
+
+        fn store(&self, _index: usize, _value: u64) {
+            match *self {}
+        }
+
+        fn exchange(&self, _index: usize, _current: u64, _new: u64) -> Result<(), u64> {
+            match *self {}
+        }
+    }
+
+    impl Machine for Paging {
+        type Table<'a> = View;
+
+        const SELF_SLOT: Option<usize> = None;
+
+        fn largest_leaf(&self) -> PageSize {
+            PageSize::Kib4
+        }
+
+        unsafe fn open(&self, _place: Place) -> View {
+            panic!("page tables exist in a machine only: boot with `cargo unikernel run`")
+        }
+
+        unsafe fn zero(&self, _frame: Frame) {
+            unreachable!("H1: there is no frame on the host")
+        }
+
+        unsafe fn copy(&self, _from: Frame, _to: Frame) {
+            unreachable!("H1: there is no frame on the host")
+        }
+
+        unsafe fn activate(&self, _root: Frame) {
+            panic!("page tables exist in a machine only: boot with `cargo unikernel run`")
+        }
+
+        fn active(&self) -> Frame {
+            kernel_root()
+        }
+
+        fn invalidate(&self, _stale: &Invalidation) {}
+    }
+
+    /// Returns a root that is never opened.
+    pub(crate) fn kernel_root() -> Frame {
+        Frame::new(0)
+    }
+}
+
+pub(crate) mod windows {
+    //! No frame to show.
+
+    /// There is nothing to show.
+    pub(crate) fn show_zero_frame(_frame: u64) {}
+
+    /// No window.
+    #[derive(Debug)]
+    pub(crate) enum Window {}
+
+    impl Window {
+        /// There is no frame on the host to open one for.
+        pub(crate) fn open(_frame: u64) -> Self {
+            unreachable!("H1: there is no frame on the host")
+        }
+
+        /// Returns where the frame is seen.
+        pub(crate) fn pointer<T>(&self) -> *mut T {
+            match *self {}
+        }
+    }
 }

@@ -18,10 +18,11 @@ pub(crate) mod x86_64;
 #[cfg(not(unikernel))]
 pub(crate) mod host;
 
-/// Of the machine, the memory functions can be tried on the host.
+/// Of the machine, what names no register can be tried on the host.
 #[cfg(all(test, not(unikernel), target_arch = "x86_64", target_os = "linux"))]
 mod x86_64 {
     mod memory_functions;
+    mod mtrr;
 }
 
 #[cfg(not(unikernel))]

@@ -8,16 +8,16 @@ use core::ops::Range;
 use spin::Once;
 
 use super::command_line::CommandLine;
-use super::{BootError, BootInfo, PhysicalRange, acpi};
-use crate::arch::machine::address::{MODULES_BASE, PAGE};
+use super::{BootError, BootInfo, PhysicalRange, PixelFormat, acpi};
+use crate::arch::machine::address::{FRAMEBUFFER_BASE, MODULES_BASE, PAGE};
 use crate::arch::machine::identity::{self, IdentityMap};
-use crate::arch::machine::{self, console, cpu, exit, image, tables};
-use crate::console::report;
+use crate::arch::machine::{self, console as serial, cpu, exit, image, memory_types, tables};
+use crate::console::{self, report};
 use crate::environment::Module;
 use crate::exit::ExitCode;
 use crate::logger;
-use crate::memory::FRAMES;
 use crate::memory::frame::{EarlyFrames, Use};
+use crate::memory::{self, FRAMES, MemoryType};
 
 /// What the application was started with; lives as long as the image.
 pub(crate) struct StartedWith {
@@ -39,7 +39,7 @@ enum Refusal {
 /// Takes over from the entry code, runs the program, and ends the machine with its result.
 pub(crate) extern "C" fn boot(magic: u32, information: u32) -> ! {
     cpu::init_boot_cpu();
-    console::init();
+    serial::init();
     machine::init_cpu();
     match prepare(magic, u64::from(information)) {
         Ok(command_line) => run(&command_line).exit_machine(),
@@ -63,12 +63,15 @@ fn prepare(magic: u32, information: u64) -> Result<CommandLine, Refusal> {
     let out_of_frames = |what| move |tables::OutOfFrames| Refusal::OutOfMemory { what, usable };
     tables::map_image(&mut || table_frame(&mut frames))
         .map_err(out_of_frames("the image's page tables"))?;
+    tables::prepare_kernel_half(&mut || table_frame(&mut frames))
+        .map_err(out_of_frames("the kernel's page tables"))?;
     let modules =
         map_modules(&info, &mut frames).map_err(out_of_frames("the modules' page tables"))?;
     tables::leave_identity_map();
     cpu::enable_defences();
     FRAMES.take_over(frames);
 
+    show_on_screen(&info);
     describe(&info, &command_line, usable);
     STARTED_WITH.call_once(|| StartedWith {
         arguments: command_line.arguments().to_vec(),
@@ -141,6 +144,31 @@ fn map_modules(
     Ok(mapped)
 }
 
+/// Mirrors the console on the framebuffer, if the loader set one up that can be drawn on. Without it the machine runs as well.
+fn show_on_screen(info: &BootInfo) {
+    let Some(framebuffer) = info
+        .framebuffer()
+        .filter(|framebuffer| framebuffer.format != PixelFormat::Text)
+    else {
+        return;
+    };
+    match memory::map_device(
+        framebuffer.address,
+        framebuffer.len_bytes(),
+        FRAMEBUFFER_BASE,
+        MemoryType::WriteCombining,
+    ) {
+        Ok(address) => {
+            let pixels = identity::device_memory(address, framebuffer.len_bytes() as usize);
+            console::mirror(&framebuffer, pixels);
+        }
+        Err(error) => log::warn!(
+            "the framebuffer at {:#x} is not shown: {error}",
+            framebuffer.address
+        ),
+    }
+}
+
 /// Logs what the machine is, and warns of what the command line asked for in vain.
 fn describe(info: &BootInfo, command_line: &CommandLine, usable: u64) {
     let [text, .., symbols] = image::sections();
@@ -155,8 +183,25 @@ fn describe(info: &BootInfo, command_line: &CommandLine, usable: u64) {
         symbols.range.end,
         usable >> 10
     );
+    if let Some(framebuffer) = info.framebuffer() {
+        let (width, height, bits) = (
+            framebuffer.width,
+            framebuffer.height,
+            framebuffer.bits_per_pixel,
+        );
+        log::info!(
+            "framebuffer at {:#x}, {width} x {height}, {bits} bits each",
+            framebuffer.address
+        );
+    }
     for range in info.memory() {
-        log::debug!("memory {range:?}");
+        log::debug!("memory {range}");
+    }
+    if let Some(pat) = memory_types::pat() {
+        log::debug!("page attribute table {pat:#018x}, {}", FRAMES.totals());
+    }
+    if log::log_enabled!(log::Level::Trace) {
+        memory::dump();
     }
     for error in command_line.option_errors() {
         log::warn!("{error}");

@@ -22,7 +22,7 @@ use crate::memory::page::Frame;
 use crate::sync::SpinLock;
 
 /// Bytes the heap starts with, inside the image: enough for boot information of any size that is believed.
-const BOOTSTRAP: usize = 128 << 10;
+const BOOTSTRAP: usize = 512 << 10;
 /// The heap grows by at least so many bytes at a time.
 const STEP: usize = 256 << 10;
 /// What an allocation costs besides its own size and alignment, rounded up generously.
@@ -72,6 +72,12 @@ impl Arena {
 
     /// Maps frames until `target`. What could be mapped stays so, for the next attempt.
     fn map_until(&mut self, target: usize) -> Result<(), ()> {
+        // All or nothing: a wish that cannot be met must not cost the others their frames.
+        let pages = (target.saturating_sub(self.mapped) / PAGE) as u64;
+        let tables = pages / 512 + 4;
+        if pages + tables > FRAMES.totals().free() {
+            return Err(());
+        }
         let mut table = || {
             Some(physical(
                 FRAMES.allocate_zeroed(Use::PageTable).ok()?.into_frame(),

@@ -15,7 +15,7 @@ use core::fmt;
 /// Bits of an address inside a page.
 pub(crate) const PAGE_SHIFT: u32 = 12;
 /// Bytes of a page and of a frame.
-pub(crate) const PAGE_SIZE: u64 = 1 << PAGE_SHIFT;
+pub const PAGE_SIZE: u64 = 1 << PAGE_SHIFT;
 
 /// Bits of a virtual address that are not copies of others.
 const VIRT_BITS: u32 = 48;
@@ -24,15 +24,15 @@ const PHYS_BITS: u32 = 52;
 
 /// A virtual address that exists: bits 63 to 48 equal bit 47.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct VirtAddr(u64);
+pub struct VirtAddr(u64);
 
 /// A physical address that can exist: below 2^52.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct PhysAddr(u64);
+pub struct PhysAddr(u64);
 
 /// A number that is no address of the kind asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AddressError {
+pub enum AddressError {
     /// Bits 63 to 48 are not copies of bit 47.
     NonCanonical(u64),
     /// The physical address needs more than 52 bits.
@@ -62,7 +62,7 @@ impl VirtAddr {
     ///
     /// If the number is not canonical.
     #[must_use]
-    pub(crate) const fn new(value: u64) -> Self {
+    pub const fn new(value: u64) -> Self {
         match Self::try_new(value) {
             Ok(address) => address,
             Err(_) => not_canonical(value),
@@ -70,7 +70,7 @@ impl VirtAddr {
     }
 
     /// Makes an address if the number is canonical.
-    pub(crate) const fn try_new(value: u64) -> Result<Self, AddressError> {
+    pub const fn try_new(value: u64) -> Result<Self, AddressError> {
         if value.cast_signed() << (64 - VIRT_BITS) >> (64 - VIRT_BITS) == value.cast_signed() {
             Ok(Self(value))
         } else {
@@ -80,44 +80,44 @@ impl VirtAddr {
 
     /// Makes an address of the lowest 48 bits of the number, its highest bits filled in.
     #[must_use]
-    pub(crate) const fn truncate(value: u64) -> Self {
+    pub const fn truncate(value: u64) -> Self {
         Self((value.cast_signed() << (64 - VIRT_BITS) >> (64 - VIRT_BITS)).cast_unsigned())
     }
 
     /// Returns the number.
     #[must_use]
-    pub(crate) const fn as_u64(self) -> u64 {
+    pub const fn as_u64(self) -> u64 {
         self.0
     }
 
     /// Returns whether the address lies in the upper half, which is the kernel's in every space.
     #[must_use]
-    pub(crate) const fn is_upper_half(self) -> bool {
+    pub const fn is_upper_half(self) -> bool {
         self.0.cast_signed() < 0
     }
 
     /// Returns the distance from the start of the page of 4 KiB.
     #[must_use]
-    pub(crate) const fn page_offset(self) -> u64 {
+    pub const fn page_offset(self) -> u64 {
         self.0 % PAGE_SIZE
     }
 
     /// Returns whether the address is a multiple of `align`, a power of two.
     #[must_use]
-    pub(crate) const fn is_aligned(self, align: u64) -> bool {
+    pub const fn is_aligned(self, align: u64) -> bool {
         self.0 & mask(align) == 0
     }
 
     /// Returns the highest multiple of `align`, a power of two, that is not above the address.
     #[must_use]
-    pub(crate) const fn align_down(self, align: u64) -> Self {
+    pub const fn align_down(self, align: u64) -> Self {
         Self::truncate(self.0 & !mask(align))
     }
 
     /// Returns the lowest multiple of `align`, a power of two, that is not below the address; nothing where there is none in
     /// the same half.
     #[must_use]
-    pub(crate) const fn align_up(self, align: u64) -> Option<Self> {
+    pub const fn align_up(self, align: u64) -> Option<Self> {
         match self.0 & mask(align) {
             0 => Some(self),
             over => self.checked_add(align - over),
@@ -126,7 +126,7 @@ impl VirtAddr {
 
     /// Adds bytes, as long as the sum lies in the same half.
     #[must_use]
-    pub(crate) const fn checked_add(self, bytes: u64) -> Option<Self> {
+    pub const fn checked_add(self, bytes: u64) -> Option<Self> {
         match self.0.checked_add(bytes) {
             Some(sum) => self.in_same_half(sum),
             None => None,
@@ -135,7 +135,7 @@ impl VirtAddr {
 
     /// Subtracts bytes, as long as the difference lies in the same half.
     #[must_use]
-    pub(crate) const fn checked_sub(self, bytes: u64) -> Option<Self> {
+    pub const fn checked_sub(self, bytes: u64) -> Option<Self> {
         match self.0.checked_sub(bytes) {
             Some(difference) => self.in_same_half(difference),
             None => None,
@@ -144,7 +144,7 @@ impl VirtAddr {
 
     /// Returns how many bytes lie between `start` and this address; nothing if `start` is above it or in the other half.
     #[must_use]
-    pub(crate) const fn checked_offset_from(self, start: Self) -> Option<u64> {
+    pub const fn checked_offset_from(self, start: Self) -> Option<u64> {
         if self.is_upper_half() == start.is_upper_half() {
             self.0.checked_sub(start.0)
         } else {
@@ -167,7 +167,7 @@ impl PhysAddr {
     ///
     /// If the number needs more than 52 bits.
     #[must_use]
-    pub(crate) const fn new(value: u64) -> Self {
+    pub const fn new(value: u64) -> Self {
         match Self::try_new(value) {
             Ok(address) => address,
             Err(_) => too_large(value),
@@ -175,7 +175,7 @@ impl PhysAddr {
     }
 
     /// Makes an address if the number needs no more than 52 bits.
-    pub(crate) const fn try_new(value: u64) -> Result<Self, AddressError> {
+    pub const fn try_new(value: u64) -> Result<Self, AddressError> {
         if value >> PHYS_BITS == 0 {
             Ok(Self(value))
         } else {
@@ -185,31 +185,31 @@ impl PhysAddr {
 
     /// Returns the number.
     #[must_use]
-    pub(crate) const fn as_u64(self) -> u64 {
+    pub const fn as_u64(self) -> u64 {
         self.0
     }
 
     /// Returns the distance from the start of the frame of 4 KiB.
     #[must_use]
-    pub(crate) const fn page_offset(self) -> u64 {
+    pub const fn page_offset(self) -> u64 {
         self.0 % PAGE_SIZE
     }
 
     /// Returns whether the address is a multiple of `align`, a power of two.
     #[must_use]
-    pub(crate) const fn is_aligned(self, align: u64) -> bool {
+    pub const fn is_aligned(self, align: u64) -> bool {
         self.0 & mask(align) == 0
     }
 
     /// Returns the highest multiple of `align`, a power of two, that is not above the address.
     #[must_use]
-    pub(crate) const fn align_down(self, align: u64) -> Self {
+    pub const fn align_down(self, align: u64) -> Self {
         Self(self.0 & !mask(align))
     }
 
     /// Returns the lowest multiple of `align`, a power of two, that is not below the address, if there is one.
     #[must_use]
-    pub(crate) const fn align_up(self, align: u64) -> Option<Self> {
+    pub const fn align_up(self, align: u64) -> Option<Self> {
         match self.0 & mask(align) {
             0 => Some(self),
             over => self.checked_add(align - over),
@@ -218,7 +218,7 @@ impl PhysAddr {
 
     /// Adds bytes, as long as the sum is possible.
     #[must_use]
-    pub(crate) const fn checked_add(self, bytes: u64) -> Option<Self> {
+    pub const fn checked_add(self, bytes: u64) -> Option<Self> {
         match self.0.checked_add(bytes) {
             Some(sum) if sum >> PHYS_BITS == 0 => Some(Self(sum)),
             _ => None,
@@ -227,7 +227,7 @@ impl PhysAddr {
 
     /// Subtracts bytes, as long as the difference is possible.
     #[must_use]
-    pub(crate) const fn checked_sub(self, bytes: u64) -> Option<Self> {
+    pub const fn checked_sub(self, bytes: u64) -> Option<Self> {
         match self.0.checked_sub(bytes) {
             Some(difference) => Some(Self(difference)),
             None => None,

@@ -1,23 +1,56 @@
-//! Memory, bottom up. `memory` names no architecture; what it needs of a machine it asks through seams.
+//! Memory, bottom up: frames, page tables, roots. What it needs of a machine it asks through the seam in `machine.rs`.
+//!
+//! | layer | owns |
+//! |---|---|
+//! | `frame` | physical frames: who has which, and how many are left |
+//! | `table` | page tables: what is mapped where, one body for all levels |
+//! | `root` | whole sets of tables, as an application edits them |
+//!
+//! Words: a *page* is virtual, a *frame* is physical, a *leaf* maps one onto the other; addresses are in bytes.
 
 #![cfg_attr(
-    unikernel,
+    any(unikernel, not(test)),
     allow(
         dead_code,
         unused_imports,
-        reason = "the layers above, which use all of it, are not part of the image yet; host tests do"
+        reason = "the layers above, which use all of it, are not there yet; tests are"
     )
 )]
 
 pub(crate) mod address;
+mod dump;
 pub(crate) mod frame;
+mod kernel;
+pub(crate) mod machine;
+mod owned;
 pub(crate) mod page;
+pub(crate) mod root;
+#[cfg(test)]
+pub(crate) mod scenario;
+#[cfg(test)]
+pub(crate) mod sim;
+pub(crate) mod table;
+#[cfg(test)]
+pub(crate) mod window;
 
+pub use self::address::{AddressError, PAGE_SIZE, PhysAddr, VirtAddr};
+pub use self::dump::dump;
+pub use self::frame::error::{AllocateError, FreeError};
+#[cfg(unikernel_test)]
+pub(crate) use self::kernel::check_kernel_tables;
+pub(crate) use self::kernel::kernel_runs;
 #[cfg(unikernel)]
+pub(crate) use self::kernel::map_device;
+pub use self::owned::{OwnedFrame, OwnedFrames, TemporaryMapping, ZERO_FRAME, ZeroFrame};
+pub use self::page::{Access, Frame, FrameRange, MemoryType, Page, PageRange, PageSize, Rights};
+pub use self::root::{Active, Root};
+pub use self::table::Translation;
+pub use self::table::entry::{Attributes, Leaf, Marks, Touched};
+pub use self::table::error::{AttributesError, ChangeError, MapError, OutOfFrames, UnmapError};
+pub use self::table::runs::Run;
+
 use self::frame::FramePool;
-#[cfg(unikernel)]
 use crate::arch::machine::frames::PoolMemory;
 
-/// The machine's frames, from the moment boot hands them over; before, there are none.
-#[cfg(unikernel)]
+/// The machine's frames, from the moment boot hands them over; before, and on the host, there are none.
 pub(crate) static FRAMES: FramePool<PoolMemory> = FramePool::new(PoolMemory);

@@ -13,10 +13,11 @@
 
 use core::fmt;
 
-use bitflags::bitflags;
-
+pub use self::rights::{Access, MemoryType, Rights};
 pub(crate) use super::address::PAGE_SIZE;
 use super::address::{PAGE_SHIFT, PhysAddr, VirtAddr};
+
+mod rights;
 
 /// Entries of a table, at every level.
 pub(crate) const ENTRIES: usize = 512;
@@ -30,7 +31,7 @@ const PAGES_OF_HALF: u64 = 1 << 35;
 
 /// A level of tables. Level 1 is the lowest, whose entries are pages; level 4 is the root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Level {
+pub enum Level {
     /// Entries of 4 KiB.
     One = 1,
     /// Entries of 2 MiB.
@@ -43,11 +44,11 @@ pub(crate) enum Level {
 
 impl Level {
     /// All levels, from the root down.
-    pub(crate) const DOWN: [Self; 4] = [Self::Four, Self::Three, Self::Two, Self::One];
+    pub const DOWN: [Self; 4] = [Self::Four, Self::Three, Self::Two, Self::One];
 
     /// Returns the level of the tables that entries of this level point to.
     #[must_use]
-    pub(crate) const fn below(self) -> Option<Self> {
+    pub const fn below(self) -> Option<Self> {
         match self {
             Self::One => None,
             Self::Two => Some(Self::One),
@@ -58,7 +59,7 @@ impl Level {
 
     /// Returns the level of the table that points to tables of this level.
     #[must_use]
-    pub(crate) const fn above(self) -> Option<Self> {
+    pub const fn above(self) -> Option<Self> {
         match self {
             Self::One => Some(Self::Two),
             Self::Two => Some(Self::Three),
@@ -69,13 +70,13 @@ impl Level {
 
     /// Returns how many pages of 4 KiB one entry of this level covers.
     #[must_use]
-    pub(crate) const fn entry_pages(self) -> u64 {
+    pub const fn entry_pages(self) -> u64 {
         1 << self.shift()
     }
 
     /// Returns the size of a leaf at this level; the root has none.
     #[must_use]
-    pub(crate) const fn leaf_size(self) -> Option<PageSize> {
+    pub const fn leaf_size(self) -> Option<PageSize> {
         match self {
             Self::One => Some(PageSize::Kib4),
             Self::Two => Some(PageSize::Mib2),
@@ -92,7 +93,7 @@ impl Level {
 
 /// How much one leaf maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum PageSize {
+pub enum PageSize {
     /// 4 KiB, by an entry of level 1.
     Kib4,
     /// 2 MiB, by an entry of level 2.
@@ -103,11 +104,11 @@ pub(crate) enum PageSize {
 
 impl PageSize {
     /// All sizes, from the smallest up.
-    pub(crate) const UP: [Self; 3] = [Self::Kib4, Self::Mib2, Self::Gib1];
+    pub const UP: [Self; 3] = [Self::Kib4, Self::Mib2, Self::Gib1];
 
     /// Returns the level whose entries are leaves of this size.
     #[must_use]
-    pub(crate) const fn level(self) -> Level {
+    pub const fn level(self) -> Level {
         match self {
             Self::Kib4 => Level::One,
             Self::Mib2 => Level::Two,
@@ -117,13 +118,13 @@ impl PageSize {
 
     /// Returns the size in pages of 4 KiB.
     #[must_use]
-    pub(crate) const fn pages(self) -> u64 {
+    pub const fn pages(self) -> u64 {
         self.level().entry_pages()
     }
 
     /// Returns the size in bytes.
     #[must_use]
-    pub(crate) const fn bytes(self) -> u64 {
+    pub const fn bytes(self) -> u64 {
         self.pages() * PAGE_SIZE
     }
 }
@@ -140,21 +141,21 @@ impl fmt::Display for PageSize {
 
 /// A page of 4 KiB, by its number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Page(u64);
+pub struct Page(u64);
 
 impl Page {
     /// The last page there is.
-    pub(crate) const LAST: Self = Self(2 * PAGES_OF_HALF - 1);
+    pub const LAST: Self = Self(2 * PAGES_OF_HALF - 1);
 
     /// Returns the page that holds the address.
     #[must_use]
-    pub(crate) const fn containing(address: VirtAddr) -> Self {
+    pub const fn containing(address: VirtAddr) -> Self {
         Self(address.as_u64() >> PAGE_SHIFT & (2 * PAGES_OF_HALF - 1))
     }
 
     /// Makes the page with a number; nothing if there is no such page.
     #[must_use]
-    pub(crate) const fn from_number(number: u64) -> Option<Self> {
+    pub const fn from_number(number: u64) -> Option<Self> {
         if number < 2 * PAGES_OF_HALF {
             Some(Self(number))
         } else {
@@ -164,7 +165,7 @@ impl Page {
 
     /// Makes the page that the four indices lead to, the root's first; nothing if one of them is not below 512.
     #[must_use]
-    pub(crate) fn from_indices(indices: [usize; 4]) -> Option<Self> {
+    pub fn from_indices(indices: [usize; 4]) -> Option<Self> {
         indices.iter().try_fold(Self(0), |page, &index| {
             (index < ENTRIES).then_some(Self(page.0 << INDEX_BITS | index as u64))
         })
@@ -172,49 +173,49 @@ impl Page {
 
     /// Returns the number.
     #[must_use]
-    pub(crate) const fn number(self) -> u64 {
+    pub const fn number(self) -> u64 {
         self.0
     }
 
     /// Returns the address of the first byte.
     #[must_use]
-    pub(crate) const fn start(self) -> VirtAddr {
+    pub const fn start(self) -> VirtAddr {
         VirtAddr::truncate(self.0 << PAGE_SHIFT)
     }
 
     /// Returns the index into the table of `level` on the way to the page.
     #[must_use]
-    pub(crate) const fn index(self, level: Level) -> usize {
+    pub const fn index(self, level: Level) -> usize {
         (self.0 >> level.shift()) as usize % ENTRIES
     }
 
     /// Returns the four indices on the way to the page, the root's first.
     #[must_use]
-    pub(crate) fn indices(self) -> [usize; 4] {
+    pub fn indices(self) -> [usize; 4] {
         Level::DOWN.map(|level| self.index(level))
     }
 
     /// Returns whether the page lies in the upper half, which is the kernel's in every space.
     #[must_use]
-    pub(crate) const fn is_upper_half(self) -> bool {
+    pub const fn is_upper_half(self) -> bool {
         self.0 >= PAGES_OF_HALF
     }
 
     /// Returns whether a leaf of `size` can start at the page.
     #[must_use]
-    pub(crate) const fn is_aligned(self, size: PageSize) -> bool {
+    pub const fn is_aligned(self, size: PageSize) -> bool {
         self.0 & (size.pages() - 1) == 0
     }
 
     /// Returns the first page covered by the entry of `level` that covers this page.
     #[must_use]
-    pub(crate) const fn align_down(self, level: Level) -> Self {
+    pub const fn align_down(self, level: Level) -> Self {
         Self(self.0 & !(level.entry_pages() - 1))
     }
 
     /// Returns the page `pages` further up, as long as it lies in the same half.
     #[must_use]
-    pub(crate) const fn checked_add(self, pages: u64) -> Option<Self> {
+    pub const fn checked_add(self, pages: u64) -> Option<Self> {
         match self.0.checked_add(pages) {
             Some(number) => self.in_same_half(number),
             None => None,
@@ -223,7 +224,7 @@ impl Page {
 
     /// Returns the page `pages` further down, as long as it lies in the same half.
     #[must_use]
-    pub(crate) const fn checked_sub(self, pages: u64) -> Option<Self> {
+    pub const fn checked_sub(self, pages: u64) -> Option<Self> {
         match self.0.checked_sub(pages) {
             Some(number) => self.in_same_half(number),
             None => None,
@@ -252,7 +253,7 @@ impl fmt::Display for Page {
 
 /// Pages side by side, all in one half.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct PageRange {
+pub struct PageRange {
     start: Page,
     len: u64,
 }
@@ -264,14 +265,14 @@ impl PageRange {
     ///
     /// If the range would leave the half in which it starts.
     #[must_use]
-    pub(crate) fn new(start: Page, len: u64) -> Self {
+    pub fn new(start: Page, len: u64) -> Self {
         Self::try_new(start, len)
             .unwrap_or_else(|| panic!("page: no half has {len} pages from {start} on"))
     }
 
     /// Makes the range of `len` pages from `start` on; nothing if it would leave the half in which it starts.
     #[must_use]
-    pub(crate) const fn try_new(start: Page, len: u64) -> Option<Self> {
+    pub const fn try_new(start: Page, len: u64) -> Option<Self> {
         match len {
             0 => Some(Self { start, len }),
             _ if start.checked_add(len - 1).is_some() => Some(Self { start, len }),
@@ -281,7 +282,7 @@ impl PageRange {
 
     /// Makes the range of one page.
     #[must_use]
-    pub(crate) const fn one(page: Page) -> Self {
+    pub const fn one(page: Page) -> Self {
         Self {
             start: page,
             len: 1,
@@ -290,7 +291,7 @@ impl PageRange {
 
     /// Makes the smallest range that holds `bytes` bytes from `start` on; nothing if they leave the half in which they start.
     #[must_use]
-    pub(crate) const fn covering(start: VirtAddr, bytes: u64) -> Option<Self> {
+    pub const fn covering(start: VirtAddr, bytes: u64) -> Option<Self> {
         match bytes.checked_add(start.page_offset()) {
             Some(sum) => Self::try_new(Page::containing(start), sum.div_ceil(PAGE_SIZE)),
             None => None,
@@ -299,25 +300,25 @@ impl PageRange {
 
     /// Returns the first page.
     #[must_use]
-    pub(crate) const fn start(self) -> Page {
+    pub const fn start(self) -> Page {
         self.start
     }
 
     /// Returns how many pages there are.
     #[must_use]
-    pub(crate) const fn len(self) -> u64 {
+    pub const fn len(self) -> u64 {
         self.len
     }
 
     /// Returns whether there is no page.
     #[must_use]
-    pub(crate) const fn is_empty(self) -> bool {
+    pub const fn is_empty(self) -> bool {
         self.len == 0
     }
 
     /// Returns the last page, if there is one.
     #[must_use]
-    pub(crate) const fn last(self) -> Option<Page> {
+    pub const fn last(self) -> Option<Page> {
         match self.len {
             0 => None,
             len => Some(Page(self.start.0 + len - 1)),
@@ -326,19 +327,19 @@ impl PageRange {
 
     /// Returns the number of the page after the last. There may be no page with this number.
     #[must_use]
-    pub(crate) const fn end_number(self) -> u64 {
+    pub const fn end_number(self) -> u64 {
         self.start.0 + self.len
     }
 
     /// Returns whether the page is in the range.
     #[must_use]
-    pub(crate) const fn contains(self, page: Page) -> bool {
+    pub const fn contains(self, page: Page) -> bool {
         self.start.0 <= page.0 && page.0 < self.end_number()
     }
 
     /// Returns the pages that are in both ranges, if there are any.
     #[must_use]
-    pub(crate) fn intersection(self, other: Self) -> Option<Self> {
+    pub fn intersection(self, other: Self) -> Option<Self> {
         let start = self.start.max(other.start);
         let end = self.end_number().min(other.end_number());
         (start.0 < end).then(|| Self {
@@ -347,22 +348,23 @@ impl PageRange {
         })
     }
 
-    /// Returns the range without its first `pages` pages, if that leaves any.
-    #[must_use]
-    pub(crate) const fn skip(self, pages: u64) -> Option<Self> {
-        if pages < self.len {
-            Some(Self {
-                start: Page(self.start.0 + pages),
-                len: self.len - pages,
-            })
-        } else {
-            None
+    /// Takes off the pages at the start that one entry of `level` covers; nothing if no pages are left.
+    #[inline]
+    pub fn pop_entry(&mut self, level: Level) -> Option<Self> {
+        if self.len == 0 {
+            return None;
         }
+        let span = level.entry_pages();
+        let start = self.start;
+        let len = self.len.min(span - (start.0 & (span - 1)));
+        self.start = Page(start.0 + len);
+        self.len -= len;
+        Some(Self { start, len })
     }
 
     /// Returns the page `index` pages after the first, if it is in the range.
     #[must_use]
-    pub(crate) const fn get(self, index: u64) -> Option<Page> {
+    pub const fn get(self, index: u64) -> Option<Page> {
         if index < self.len {
             Some(Page(self.start.0 + index))
         } else {
@@ -371,7 +373,8 @@ impl PageRange {
     }
 
     /// Returns the pages from the first to the last.
-    pub(crate) fn iter(self) -> impl DoubleEndedIterator<Item = Page> + use<> {
+    #[must_use]
+    pub fn iter(self) -> impl DoubleEndedIterator<Item = Page> + use<> {
         (self.start.0..self.end_number()).map(Page)
     }
 }
@@ -384,18 +387,18 @@ impl fmt::Debug for PageRange {
 
 /// A frame of 4 KiB, by its number. It is a name: it can be copied, and says nothing about who may use the memory.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Frame(u32);
+pub struct Frame(u32);
 
 impl Frame {
     /// Makes the frame with a number.
     #[must_use]
-    pub(crate) const fn new(number: u32) -> Self {
+    pub const fn new(number: u32) -> Self {
         Self(number)
     }
 
     /// Returns the frame that holds the address; nothing at 16 TiB and above.
     #[must_use]
-    pub(crate) const fn containing(address: PhysAddr) -> Option<Self> {
+    pub const fn containing(address: PhysAddr) -> Option<Self> {
         let number = address.as_u64() >> PAGE_SHIFT;
         if number >> u32::BITS == 0 {
             Some(Self(number as u32))
@@ -406,25 +409,25 @@ impl Frame {
 
     /// Returns the number.
     #[must_use]
-    pub(crate) const fn number(self) -> u32 {
+    pub const fn number(self) -> u32 {
         self.0
     }
 
     /// Returns the address of the first byte.
     #[must_use]
-    pub(crate) const fn start(self) -> PhysAddr {
+    pub const fn start(self) -> PhysAddr {
         PhysAddr::new((self.0 as u64) << PAGE_SHIFT)
     }
 
     /// Returns whether a leaf of `size` can map memory from this frame on.
     #[must_use]
-    pub(crate) const fn is_aligned(self, size: PageSize) -> bool {
+    pub const fn is_aligned(self, size: PageSize) -> bool {
         self.0 as u64 & (size.pages() - 1) == 0
     }
 
     /// Returns the frame `frames` further up, if there is one.
     #[must_use]
-    pub(crate) const fn checked_add(self, frames: u32) -> Option<Self> {
+    pub const fn checked_add(self, frames: u32) -> Option<Self> {
         match self.0.checked_add(frames) {
             Some(number) => Some(Self(number)),
             None => None,
@@ -433,7 +436,7 @@ impl Frame {
 
     /// Returns the frame `frames` further down, if there is one.
     #[must_use]
-    pub(crate) const fn checked_sub(self, frames: u32) -> Option<Self> {
+    pub const fn checked_sub(self, frames: u32) -> Option<Self> {
         match self.0.checked_sub(frames) {
             Some(number) => Some(Self(number)),
             None => None,
@@ -455,7 +458,7 @@ impl fmt::Display for Frame {
 
 /// Frames side by side.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct FrameRange {
+pub struct FrameRange {
     start: Frame,
     len: u32,
 }
@@ -467,14 +470,14 @@ impl FrameRange {
     ///
     /// If there are not so many frames.
     #[must_use]
-    pub(crate) fn new(start: Frame, len: u32) -> Self {
+    pub fn new(start: Frame, len: u32) -> Self {
         Self::try_new(start, len)
             .unwrap_or_else(|| panic!("frame: there are no {len} frames from {start} on"))
     }
 
     /// Makes the range of `len` frames from `start` on; nothing if there are not so many.
     #[must_use]
-    pub(crate) const fn try_new(start: Frame, len: u32) -> Option<Self> {
+    pub const fn try_new(start: Frame, len: u32) -> Option<Self> {
         match len {
             0 => Some(Self { start, len }),
             _ if start.checked_add(len - 1).is_some() => Some(Self { start, len }),
@@ -484,7 +487,7 @@ impl FrameRange {
 
     /// Makes the range of one frame.
     #[must_use]
-    pub(crate) const fn one(frame: Frame) -> Self {
+    pub const fn one(frame: Frame) -> Self {
         Self {
             start: frame,
             len: 1,
@@ -493,7 +496,7 @@ impl FrameRange {
 
     /// Makes the smallest range that holds `bytes` bytes from `start` on; nothing if they reach 16 TiB.
     #[must_use]
-    pub(crate) const fn covering(start: PhysAddr, bytes: u64) -> Option<Self> {
+    pub const fn covering(start: PhysAddr, bytes: u64) -> Option<Self> {
         let (Some(frame), Some(sum)) = (
             Frame::containing(start),
             bytes.checked_add(start.page_offset()),
@@ -510,25 +513,25 @@ impl FrameRange {
 
     /// Returns the first frame.
     #[must_use]
-    pub(crate) const fn start(self) -> Frame {
+    pub const fn start(self) -> Frame {
         self.start
     }
 
     /// Returns how many frames there are.
     #[must_use]
-    pub(crate) const fn len(self) -> u32 {
+    pub const fn len(self) -> u32 {
         self.len
     }
 
     /// Returns whether there is no frame.
     #[must_use]
-    pub(crate) const fn is_empty(self) -> bool {
+    pub const fn is_empty(self) -> bool {
         self.len == 0
     }
 
     /// Returns the last frame, if there is one.
     #[must_use]
-    pub(crate) const fn last(self) -> Option<Frame> {
+    pub const fn last(self) -> Option<Frame> {
         match self.len {
             0 => None,
             len => Some(Frame(self.start.0 + (len - 1))),
@@ -537,19 +540,19 @@ impl FrameRange {
 
     /// Returns the number of the frame after the last. There may be no frame with this number.
     #[must_use]
-    pub(crate) const fn end_number(self) -> u64 {
+    pub const fn end_number(self) -> u64 {
         self.start.0 as u64 + self.len as u64
     }
 
     /// Returns whether the frame is in the range.
     #[must_use]
-    pub(crate) const fn contains(self, frame: Frame) -> bool {
+    pub const fn contains(self, frame: Frame) -> bool {
         self.start.0 <= frame.0 && (frame.0 as u64) < self.end_number()
     }
 
     /// Returns the frames that are in both ranges, if there are any.
     #[must_use]
-    pub(crate) fn intersection(self, other: Self) -> Option<Self> {
+    pub fn intersection(self, other: Self) -> Option<Self> {
         let start = self.start.max(other.start);
         let end = self.end_number().min(other.end_number());
         let len = end.checked_sub(u64::from(start.0))?;
@@ -561,7 +564,7 @@ impl FrameRange {
 
     /// Returns the frame `index` frames after the first, if it is in the range.
     #[must_use]
-    pub(crate) const fn get(self, index: u32) -> Option<Frame> {
+    pub const fn get(self, index: u32) -> Option<Frame> {
         if index < self.len {
             Some(Frame(self.start.0 + index))
         } else {
@@ -570,7 +573,8 @@ impl FrameRange {
     }
 
     /// Returns the frames from the first to the last.
-    pub(crate) fn iter(self) -> impl DoubleEndedIterator<Item = Frame> + use<> {
+    #[must_use]
+    pub fn iter(self) -> impl DoubleEndedIterator<Item = Frame> + use<> {
         (0..self.len).map(move |index| Frame(self.start.0 + index))
     }
 }
@@ -578,93 +582,6 @@ impl FrameRange {
 impl fmt::Debug for FrameRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "FrameRange({} + {})", self.start, self.len)
-    }
-}
-
-/// How memory is accessed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Access {
-    /// Data is read.
-    Read,
-    /// Data is written.
-    Write,
-    /// An instruction is fetched.
-    Execute,
-}
-
-bitflags! {
-    /// What may be done with a page, and by whom. Without a right that is not named, it is refused: no `EXECUTE` means that
-    /// nothing there is ever executed.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub(crate) struct Rights: u8 {
-        /// Data may be read. Every other right needs this one.
-        const READ = 1 << 0;
-        /// Data may be written.
-        const WRITE = 1 << 1;
-        /// Instructions may be fetched.
-        const EXECUTE = 1 << 2;
-        /// Ring 3 has the rights above too.
-        const USER = 1 << 3;
-    }
-}
-
-impl Rights {
-    /// Data that may be read and written.
-    pub(crate) const READ_WRITE: Self = Self::READ.union(Self::WRITE);
-    /// Instructions.
-    pub(crate) const READ_EXECUTE: Self = Self::READ.union(Self::EXECUTE);
-
-    /// Returns whether the rights include the one that `access` needs.
-    #[must_use]
-    pub(crate) const fn allow(self, access: Access) -> bool {
-        self.contains(match access {
-            Access::Read => Self::READ,
-            Access::Write => Self::WRITE,
-            Access::Execute => Self::EXECUTE,
-        })
-    }
-}
-
-impl fmt::Display for Rights {
-    /// Four letters, as in `rw-u`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let letters = [
-            (Self::READ, 'r'),
-            (Self::WRITE, 'w'),
-            (Self::EXECUTE, 'x'),
-            (Self::USER, 'u'),
-        ];
-        letters.iter().try_for_each(|&(right, letter)| {
-            fmt::Write::write_char(f, if self.contains(right) { letter } else { '-' })
-        })
-    }
-}
-
-/// How the processor caches memory: SDM volume 3A, section 12.3.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum MemoryType {
-    /// Cached for reading and writing: ordinary memory.
-    #[default]
-    WriteBack,
-    /// Cached for reading; writing goes to memory at once.
-    WriteThrough,
-    /// Not cached, unless a range register says write-combining.
-    UncachedMinus,
-    /// Not cached: devices.
-    Uncached,
-    /// Not cached, writes are collected and may be reordered: framebuffers.
-    WriteCombining,
-}
-
-impl fmt::Display for MemoryType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::WriteBack => "WB",
-            Self::WriteThrough => "WT",
-            Self::UncachedMinus => "UC-",
-            Self::Uncached => "UC",
-            Self::WriteCombining => "WC",
-        })
     }
 }
 
@@ -785,12 +702,5 @@ mod tests {
         for size in PageSize::UP {
             assert_eq!(size.level().leaf_size(), Some(size));
         }
-    }
-
-    #[test]
-    fn rights_are_shown_as_letters() {
-        assert_eq!(Rights::READ_WRITE.to_string(), "rw--");
-        assert_eq!((Rights::READ_EXECUTE | Rights::USER).to_string(), "r-xu");
-        assert_eq!(Rights::empty().to_string(), "----");
     }
 }

@@ -3,11 +3,12 @@
 //! | order | lock | protects | taken from traps |
 //! |---|---|---|---|
 //! | 1 | `heap::HEAP` | the managed heap | no |
-//! | 2 | `FramePool::caches` | frames near one CPU; one of them, or all in the order of CPUs | no |
-//! | 3 | `FramePool::store` | all other free frames | no |
-//! | 4 | `tables::WINDOW_IN_USE` | the window for temporary mappings | no |
+//! | 2 | `kernel::EDITING` | page tables | a first write to a reserved page, while no lock is held |
+//! | 3 | `FramePool::caches` | frames near one CPU; one of them, or all in the order of CPUs | no |
+//! | 4 | `FramePool::store` | all other free frames | no |
 //! | 5 | `capture::CAPTURED` | what a test prints | only if free |
 //! | 6 | `console::UART` | the serial line | no, reports bypass it |
+//! | 7 | `console::DISPLAY` | the screen that mirrors it | only if free |
 //!
 //! A lock is taken only while holding locks of smaller order. All are [`SpinLock`]s: interrupts are off while one is held, and
 //! what is done under one is short and does not fail.

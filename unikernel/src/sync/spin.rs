@@ -17,27 +17,24 @@ pub(crate) struct SpinLock<T> {
 /// Access to what a [`SpinLock`] protects; gives the lock back when dropped.
 #[must_use = "the lock is held only as long as this value lives"]
 pub(crate) struct SpinLockGuard<'a, T> {
-    // Dropped in this order: first the lock is free, then counted as free, then interrupts may come.
+    // Dropped in this order: first the lock is free, then counted as free, and then interrupts may come.
     inner: SpinMutexGuard<'a, T>,
     _counted: Counted,
-    _quiet: Quiet,
 }
 
-/// A lock counted as held by this CPU.
+/// A lock counted as held by this CPU, which keeps interrupts off on it.
 struct Counted;
+
+impl Counted {
+    fn new() -> Self {
+        cpu::lock_taken();
+        Self
+    }
+}
 
 impl Drop for Counted {
     fn drop(&mut self) {
         cpu::lock_released();
-    }
-}
-
-/// Interrupts kept off on this CPU.
-struct Quiet(cpu::WereOn);
-
-impl Drop for Quiet {
-    fn drop(&mut self) {
-        cpu::interrupts_restore(&self.0);
     }
 }
 
@@ -51,24 +48,19 @@ impl<T> SpinLock<T> {
 
     /// Waits for the lock. Not again while holding it.
     pub(crate) fn lock(&self) -> SpinLockGuard<'_, T> {
-        let quiet = Quiet(cpu::interrupts_off());
-        cpu::lock_taken();
+        let counted = Counted::new();
         SpinLockGuard {
             inner: self.inner.lock(),
-            _counted: Counted,
-            _quiet: quiet,
+            _counted: counted,
         }
     }
 
     /// Takes the lock if it is free.
     pub(crate) fn try_lock(&self) -> Option<SpinLockGuard<'_, T>> {
-        let quiet = Quiet(cpu::interrupts_off());
-        let inner = self.inner.try_lock()?;
-        cpu::lock_taken();
+        let counted = Counted::new();
         Some(SpinLockGuard {
-            inner,
-            _counted: Counted,
-            _quiet: quiet,
+            inner: self.inner.try_lock()?,
+            _counted: counted,
         })
     }
 }

@@ -89,22 +89,21 @@ impl Bencher {
         self.per_sample = u64::from(count);
     }
 
-    /// Adds a sample that was measured otherwise, in ticks.
+    /// Adds a sample that was measured otherwise: the difference of two [`ticks`](Self::ticks).
     pub fn record(&mut self, ticks: u64) {
-        self.samples.push(ticks);
-        self.per_sample = 1;
+        self.record_shared(ticks, 1);
+    }
+
+    /// Adds a sample that was measured otherwise and stands for `count` operations, the same in all samples.
+    pub fn record_shared(&mut self, ticks: u64, count: u32) {
+        self.samples.push(ticks.saturating_sub(self.overhead));
+        self.per_sample = u64::from(count);
     }
 
     /// Returns the counter that samples are differences of.
     #[must_use]
     pub fn ticks(&self) -> u64 {
         ticks()
-    }
-
-    /// Returns what reading the counter twice costs, in ticks.
-    #[must_use]
-    pub fn overhead(&self) -> u64 {
-        self.overhead
     }
 }
 

@@ -2,9 +2,10 @@
 
 use core::fmt::{self, Write};
 
+use crate::arch::machine::console::write_unlocked;
 use crate::sync::SpinLock;
 
-/// Bytes kept of one test's output; what follows is cut.
+/// Bytes kept of one test's output; of longer output the end is kept.
 const KEPT: usize = 32 << 10;
 /// Bytes kept of the cause of a death.
 const CAUSE: usize = 512;
@@ -23,10 +24,20 @@ impl<const N: usize> Text<N> {
         }
     }
 
+    /// Adds bytes, as many as fit.
     fn push(&mut self, bytes: &[u8]) {
         let fits = bytes.len().min(N - self.len);
         self.bytes[self.len..self.len + fits].copy_from_slice(&bytes[..fits]);
         self.len += fits;
+    }
+
+    /// Adds bytes, at the cost of the oldest half where they do not fit: how a test died stands at the end.
+    fn push_dropping_oldest(&mut self, bytes: &[u8]) {
+        if bytes.len() > N - self.len {
+            self.bytes.copy_within(self.len - N / 2..self.len, 0);
+            self.len = N / 2;
+        }
+        self.push(bytes);
     }
 
     fn as_bytes(&self) -> &[u8] {
@@ -59,17 +70,28 @@ pub(crate) fn take(bytes: &[u8]) -> bool {
         return false;
     };
     if capture.on {
-        capture.output.push(bytes);
+        capture.output.push_dropping_oldest(bytes);
     }
     capture.on
 }
 
 /// Remembers why what runs now dies: the panic message, or the cause of the exception.
 pub(crate) fn note_cause(cause: fmt::Arguments<'_>) {
+    // Formatting runs code of the application, so not under the lock. A cause that is too long is cut; all of it is in the report.
+    let mut text = Text::<CAUSE>::new();
+    let _cut = text.write_fmt(cause);
     if let Some(mut capture) = CAPTURED.try_lock() {
-        capture.cause.len = 0;
-        // A cause that is too long is cut; the whole of it is in the report.
-        let _cut = capture.cause.write_fmt(cause);
+        capture.cause = text;
+    }
+}
+
+/// Lets output through again and writes what was kept: the machine ends, and nobody else will.
+pub(crate) fn release() {
+    if let Some(mut capture) = CAPTURED.try_lock() {
+        if capture.on {
+            write_unlocked(capture.output.as_bytes());
+        }
+        capture.on = false;
     }
 }
 

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 #[derive(Debug)]
 pub struct Page(pub [u8; 4096]);
 
-/// What a survived fault cost, in ticks; what reading the counter costs is taken off.
+/// What a survived fault cost, in differences of ticks.
 #[derive(Clone, Copy, Debug)]
 pub struct FaultTicks {
     /// From the faulting instruction to the first instruction of the handler that was set for it.
@@ -70,6 +70,45 @@ pub fn frame_counts() -> FrameCounts {
     FrameCounts::default()
 }
 
+/// Lets the nth allocation of a frame from now on fail; 0 lets none.
+pub fn fail_nth_frame(nth: u32) {
+    #[cfg(unikernel_test)]
+    crate::memory::FRAMES.fail_nth(nth);
+    #[cfg(not(unikernel_test))]
+    let _ = nth;
+}
+
+/// Returns whether the failure that was asked for is still to come.
+#[must_use]
+pub fn frame_failure_pending() -> bool {
+    #[cfg(unikernel_test)]
+    return crate::memory::FRAMES.failure_pending();
+    #[cfg(not(unikernel_test))]
+    return false;
+}
+
+/// Checks every table of the kernel's root, and panics with the invariant that is broken.
+pub fn check_tables() {
+    #[cfg(unikernel_test)]
+    crate::memory::check_kernel_tables();
+}
+
+/// Returns how many pages of the kernel's root map a frame.
+#[must_use]
+pub fn pages_that_map(frame: crate::memory::Frame) -> u64 {
+    let mut count = 0;
+    crate::memory::kernel_runs(|run| count += u64::from(run.frames().contains(frame)));
+    count
+}
+
+/// Returns how many bytes the kernel's root maps.
+#[must_use]
+pub fn mapped_bytes() -> u64 {
+    let mut pages = 0;
+    crate::memory::kernel_runs(|run| pages += run.pages.len());
+    pages * crate::memory::PAGE_SIZE
+}
+
 /// Takes `len` frames and gives them back, one by one; says whether there were so many.
 #[must_use]
 pub fn take_frames(len: usize) -> bool {
@@ -97,7 +136,7 @@ pub fn cycle_frame() {
 
 #[cfg(unikernel_test)]
 pub use crate::arch::machine::bench::{
-    clear_page, copy_page, image_parts, rights_at, survive_a_fault,
+    clear_page, copy_page, image_parts, rights_at, survive_a_fault, vector_state_after_a_fault,
 };
 
 /// Returns the rights of a page. On the host there are none to see.
@@ -134,4 +173,11 @@ pub fn survive_a_fault() -> FaultTicks {
         to_handler: 0,
         roundtrip: 0,
     }
+}
+
+/// Returns the vector state after a fault whose handler changed it. On the host there is none.
+#[cfg(not(unikernel_test))]
+#[must_use]
+pub fn vector_state_after_a_fault() -> ([[u64; 2]; 16], u32) {
+    ([[0; 2]; 16], 0)
 }

@@ -6,6 +6,10 @@ pub(crate) const PAGE: usize = 4096;
 /// Where the image's physical address 0 would be seen: the image is linked at this distance from where it is loaded.
 pub(crate) const IMAGE_BASE: usize = 0xffff_ffff_8000_0000;
 
+/// The entries of the root that the kernel half uses, from its start: 16 slots of 512 GiB, named below. The image's own, the last,
+/// exists from the first instruction on.
+pub(super) const KERNEL_SLOTS: core::ops::Range<usize> = 256..272;
+
 /// Where the managed heap starts and how far it may grow: one slot of the root, 512 GiB.
 pub(crate) const HEAP_BASE: usize = 0xffff_8000_0000_0000;
 /// Bytes of the heap's slot.
@@ -15,6 +19,9 @@ pub(crate) const HEAP_MAX: usize = 1 << 39;
 pub(crate) const MODULES_BASE: usize = HEAP_BASE + HEAP_MAX;
 /// Where the records of frames are mapped, the record of frame 0 first: the slot after the modules'.
 pub(crate) const RECORDS_BASE: usize = MODULES_BASE + MODULES_MAX;
+
+/// Where the framebuffer is mapped: the slot after the records'.
+pub(crate) const FRAMEBUFFER_BASE: usize = RECORDS_BASE + (1 << 39);
 
 /// Bytes of the modules' slot.
 pub(crate) const MODULES_MAX: usize = 1 << 39;

@@ -17,9 +17,10 @@ pub(crate) struct Recovery {
     stack_pointer: usize,
 }
 
-// unikernel_enter(recovery, stack top, function): saves the callee-saved registers (System V ABI 3.2.1) below `recovery`,
-// calls `function` on the other stack, which must be 16-byte aligned, and returns 0.
-// unikernel_abandon(recovery, code): returns `code` from the `unikernel_enter` that filled `recovery`.
+// unikernel_enter(recovery, stack top, function): saves the callee-saved registers and control words (System V ABI 3.2.1 to 3.2.3)
+// below `recovery`, calls `function` on the other stack, which must be 16-byte aligned, and returns 0.
+// unikernel_abandon(recovery, code): returns `code` from the `unikernel_enter` that filled `recovery`, with interrupts off and the
+// floating-point state that function was entered with, whatever the abandoned code did to flags and control words.
 global_asm!(
     r#"
     .text
@@ -31,6 +32,9 @@ unikernel_enter:
     push    r13
     push    r14
     push    r15
+    sub     rsp, 8
+    stmxcsr [rsp]
+    fnstcw  [rsp + 4]
     mov     [rdi], rsp
     mov     rbx, rdi
     mov     rsp, rsi
@@ -40,8 +44,14 @@ unikernel_enter:
     xor     esi, esi
     .global unikernel_abandon
 unikernel_abandon:
+    cli
+    cld
     mov     rsp, [rdi]
     mov     rax, rsi
+    fninit
+    fldcw   [rsp + 4]
+    ldmxcsr [rsp]
+    add     rsp, 8
     pop     r15
     pop     r14
     pop     r13
@@ -69,6 +79,7 @@ pub(crate) fn run(function: extern "C" fn()) -> End {
     cpu.recovery.store(core::ptr::null_mut(), Ordering::Relaxed);
     cpu.trap_depth.store(0, Ordering::Relaxed);
     cpu.panics.store(0, Ordering::Relaxed);
+    cpu.set_hook(None);
     end_from(code)
 }
 
@@ -89,14 +100,23 @@ pub(super) fn abandon_interrupted(frame: &mut Frame, end: End) -> bool {
     let Some(recovery) = abandonable() else {
         return false;
     };
+    const NOTHING_SET: u64 = 0x2; // bit 1 is always 1: no interrupts, no single-stepping, no reversed direction
+    frame.rflags = NOTHING_SET;
     frame.rip = unikernel_abandon as *const () as u64;
     frame.rdi = recovery.addr() as u64;
     frame.rsi = end as u64;
     true
 }
 
+/// Returns whether what runs on this CPU can be given up.
+pub(super) fn can_abandon() -> bool {
+    abandonable().is_some()
+}
+
 fn abandonable() -> Option<*mut Recovery> {
     let cpu = cpu::current();
     let recovery = cpu.recovery.load(Ordering::Relaxed);
-    (!recovery.is_null() && cpu.locks_held.load(Ordering::Relaxed) == 0).then_some(recovery)
+    let holds_nothing =
+        cpu.locks_held.load(Ordering::Relaxed) == 0 && cpu.windows.load(Ordering::Relaxed) == 0;
+    (!recovery.is_null() && holds_nothing).then_some(recovery)
 }

@@ -1,7 +1,8 @@
 //! The one per-CPU structure, reached through the GS base, and the control bits each CPU starts with.
 
 use core::arch::asm;
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use core::arch::x86_64::{__cpuid, __cpuid_count};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 use x86_64::VirtAddr;
 use x86_64::registers::control::{Cr4, Cr4Flags};
@@ -20,8 +21,12 @@ pub(crate) struct PerCpu {
     pub(crate) id: AtomicU32,
     /// How many spin locks it holds. Interrupts are off while this is not 0, and a fault then is fatal.
     pub(crate) locks_held: AtomicU32,
+    /// Whether interrupts were on when it took the first of them.
+    interrupts_before_locks: AtomicBool,
     /// How many traps it is inside of, counting none that returned or were abandoned.
     pub(crate) trap_depth: AtomicU32,
+    /// How many temporary mappings it has open.
+    pub(super) windows: AtomicU32,
     /// How many panics it is inside of; a second one means the report itself failed.
     pub(crate) panics: AtomicU32,
     /// Where to go when what runs now dies: set while an in-kernel test runs.
@@ -34,7 +39,9 @@ static BOOT_CPU: PerCpu = PerCpu {
     this: AtomicPtr::new(core::ptr::null_mut()),
     id: AtomicU32::new(0),
     locks_held: AtomicU32::new(0),
+    interrupts_before_locks: AtomicBool::new(false),
     trap_depth: AtomicU32::new(0),
+    windows: AtomicU32::new(0),
     panics: AtomicU32::new(0),
     recovery: AtomicPtr::new(core::ptr::null_mut()),
     hook: AtomicUsize::new(0),
@@ -76,7 +83,10 @@ pub(crate) fn current() -> &'static PerCpu {
 /// Turns on what the CPU has to defend the kernel from its own mistakes: no execution (SMEP) and no unintended access (SMAP)
 /// of user pages in ring 0, no descriptor table reads in ring 3 (UMIP). No-execute and write protection are on since entry.
 pub(crate) fn enable_defences() {
-    let features = core::arch::x86_64::__cpuid_count(7, 0);
+    if __cpuid(0).eax < 7 {
+        return;
+    }
+    let features = __cpuid_count(7, 0);
     let wanted = [
         (
             features.ebx >> 7,
@@ -100,6 +110,7 @@ pub(crate) fn enable_defences() {
 }
 
 /// Interrupts as they were before [`interrupts_off`].
+#[derive(Debug)]
 pub(crate) struct WereOn(bool);
 
 /// Turns interrupts off on this CPU, and says whether they were on.
@@ -116,16 +127,27 @@ pub(crate) fn interrupts_restore(before: &WereOn) {
     }
 }
 
-/// Counts a spin lock taken by this CPU.
+/// Turns interrupts off and counts a spin lock taken by this CPU.
 pub(crate) fn lock_taken() {
-    let held = &current().locks_held;
-    held.store(held.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    let were_on = interrupts_off().0;
+    let cpu = current();
+    let held = cpu.locks_held.load(Ordering::Relaxed);
+    if held == 0 {
+        cpu.interrupts_before_locks
+            .store(were_on, Ordering::Relaxed);
+    }
+    cpu.locks_held.store(held + 1, Ordering::Relaxed);
 }
 
-/// Counts a spin lock given back by this CPU.
+/// Counts a spin lock given back by this CPU. With the last one, in whatever order they are given back, interrupts are as they
+/// were before the first.
 pub(crate) fn lock_released() {
-    let held = &current().locks_held;
-    held.store(held.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
+    let cpu = current();
+    let held = cpu.locks_held.load(Ordering::Relaxed) - 1;
+    cpu.locks_held.store(held, Ordering::Relaxed);
+    if held == 0 {
+        interrupts_restore(&WereOn(cpu.interrupts_before_locks.load(Ordering::Relaxed)));
+    }
 }
 
 /// Stops this CPU for good.

@@ -52,6 +52,8 @@ global_asm!(
     .long -(0xe85250d6 + (.Lentry_header_end - .Lentry_header))
     .short 6, 0                     // modules start on page boundaries
     .long 8
+    .short 5, 1                     // a framebuffer of 32 bits, of any size, if there can be one
+    .long 20, 0, 0, 32, 0
     .short 0, 0                     // end of tags
     .long 8
 .Lentry_header_end:
@@ -121,8 +123,7 @@ unikernel_start_pvh:
     call    .Lentry_fill
 
     mov     cr3, edi
-    mov     eax, cr4
-    or      eax, 0x6a0              // PAE, PGE, OSFXSR, OSXMMEXCPT (SDM 3A, 2.5)
+    mov     eax, 0x6e0              // PAE, MCE, PGE, OSFXSR, OSXMMEXCPT and nothing a loader left (SDM 3A, 2.5)
     mov     cr4, eax
     mov     ecx, 0xc0000080
     rdmsr

@@ -29,6 +29,7 @@ pub(crate) fn set_power_off(register: PowerOff) {
 
 /// Ends the machine with an exit code.
 pub(crate) fn exit(code: u8) -> ! {
+    crate::test::capture::release();
     let value = if code <= LARGEST_CODE {
         code + FIRST_CODE
     } else {

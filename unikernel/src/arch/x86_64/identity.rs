@@ -21,6 +21,13 @@ impl PhysicalMemory for IdentityMap {
     }
 }
 
+/// Returns the memory of a device that boot has mapped for good at `address`, for one owner.
+pub(crate) fn device_memory(address: usize, len: usize) -> &'static mut [u8] {
+    let start = core::ptr::with_exposed_provenance_mut::<u8>(address);
+    // SAFETY: the caller has mapped the range, for this purpose alone; what a device's memory holds is bytes.
+    unsafe { core::slice::from_raw_parts_mut(start, len) }
+}
+
 /// Returns bytes that boot has mapped for good, read-only, at `address`.
 pub(crate) fn mapped_for_good(address: usize, len: usize) -> &'static [u8] {
     let start = core::ptr::with_exposed_provenance::<u8>(address);

@@ -7,15 +7,16 @@
 
 use core::cell::UnsafeCell;
 
-use x86_64::VirtAddr;
 use x86_64::instructions::tlb;
 use x86_64::structures::paging::PageTableFlags as Flags;
 
-use super::address::{IMAGE_BASE, PAGE};
+use super::address::{IMAGE_BASE, KERNEL_SLOTS, PAGE};
 use super::image::{self, Rights, Section};
 use super::memory_functions::clear_page;
 use super::stacks;
-use crate::sync::SpinLock;
+use super::windows::Window;
+use crate::memory::address::PhysAddr;
+use crate::memory::page::Frame;
 #[cfg(unikernel_test)]
 use crate::test::probe::PageRights;
 
@@ -24,22 +25,26 @@ use crate::test::probe::PageRights;
 pub(super) struct BootTables(UnsafeCell<[[u64; 512]; super::entry::BOOT_TABLES]>);
 
 // SAFETY: the processor reads the tables; they are written by the entry code before Rust starts, and afterwards only
-// through `write`, under `WINDOW`'s lock or on the only CPU there is during boot.
+// through `write`, each entry by whoever it belongs to: a window's by its CPU, the rest during boot.
 unsafe impl Sync for BootTables {}
 
 pub(super) static BOOT_TABLES_MEMORY: BootTables =
     BootTables(UnsafeCell::new([[0; 512]; super::entry::BOOT_TABLES]));
 
 const ROOT: usize = 0;
+const HIGH: usize = 6;
 const IMAGE_DIRECTORY: usize = 7;
+const WINDOW_DIRECTORY: usize = 8;
 const WINDOW_TABLE: usize = 9;
 
-const RECURSIVE_SLOT: usize = 510;
+/// The entry of each root that points at the root itself.
+pub(super) const RECURSIVE_SLOT: usize = 510;
 /// The first address that the recursive slot translates: the tables of the lowest level start here.
 const RECURSIVE_BASE: usize = 0xffff_0000_0000_0000 | RECURSIVE_SLOT << 39;
-/// The page that the first entry of the window table maps.
-const WINDOW: usize = 0usize.wrapping_sub(1 << 21);
 const LARGE_PAGE: usize = 1 << 21;
+
+/// One used entry, in the count that an entry which points to a table keeps (`memory::table::entry`).
+const ONE_USED: u64 = 1 << 52;
 
 const TABLE: Flags = Flags::PRESENT.union(Flags::WRITABLE);
 
@@ -49,8 +54,6 @@ pub(crate) struct OutOfFrames;
 
 /// Serves frames, by physical address, for tables.
 pub(crate) type FrameSource<'a> = &'a mut dyn FnMut() -> Option<u64>;
-
-static WINDOW_IN_USE: SpinLock<()> = SpinLock::new(());
 
 /// Rights of a page in the kernel half.
 pub(crate) const READ_ONLY: Flags = Flags::PRESENT.union(Flags::NO_EXECUTE);
@@ -70,6 +73,7 @@ pub(crate) fn map(
             let table = frames().ok_or(OutOfFrames)?;
             clear_frame(table);
             write(entry, table | TABLE.bits());
+            count_use(address, level);
         }
     }
     let entry = entry_of(address, 1);
@@ -77,8 +81,18 @@ pub(crate) fn map(
         read(entry) & Flags::PRESENT.bits() == 0,
         "T1: {address:#x} is already mapped"
     );
-    write(entry, frame | rights.bits());
+    write(entry, frame | (rights | Flags::GLOBAL).bits());
+    count_use(address, 1);
     Ok(())
+}
+
+/// Counts an entry that `level` has gained on the way to `address`, where the table layer looks for it: in the entry above. The
+/// root and the tables right below it keep no count.
+fn count_use(address: usize, level: u8) {
+    if level < 3 {
+        let above = entry_of(address, level + 1);
+        write(above, read(above) + ONE_USED);
+    }
 }
 
 /// Returns whether a page is mapped at `address`, in pages of 4 KiB.
@@ -92,6 +106,7 @@ pub(super) fn is_mapped(address: usize) -> bool {
 /// else the loader's large pages covered.
 pub(crate) fn map_image(frames: FrameSource<'_>) -> Result<(), OutOfFrames> {
     let sections = image::sections();
+    let mut spans = 0;
     for slot in 0..512 {
         let span = IMAGE_BASE + slot * LARGE_PAGE;
         let entry = boot_entry(IMAGE_DIRECTORY, slot);
@@ -104,19 +119,30 @@ pub(crate) fn map_image(frames: FrameSource<'_>) -> Result<(), OutOfFrames> {
         }
         let load = read(entry) & !(LARGE_PAGE as u64 - 1);
         let table = frames().ok_or(OutOfFrames)?;
-        with_window(table, |entries| {
-            fill_image_table(entries, &sections, span, load)
-        });
-        write(entry, table | TABLE.bits());
+        let used = fill_image_table(table, &sections, span, load);
+        write(entry, table | TABLE.bits() | (used * ONE_USED));
+        spans += 1;
+    }
+    // The directories of the image and of the windows, and the table of the windows, in which one entry is always used.
+    for (table, index, used) in [
+        (HIGH, 510, spans),
+        (HIGH, 511, 1),
+        (WINDOW_DIRECTORY, 511, 1),
+    ] {
+        let entry = boot_entry(table, index);
+        write(entry, read(entry) + used * ONE_USED);
     }
     tlb::flush_all();
     Ok(())
 }
 
 /// Fills the table for the 2 MiB from `span`, which are loaded at `load`.
-fn fill_image_table(entries: *mut u64, sections: &[Section], span: usize, load: u64) {
-    // SAFETY: the window maps a whole frame that belongs to nobody else.
-    unsafe { clear_page(entries.cast()) };
+/// Returns how many entries it uses.
+fn fill_image_table(table: u64, sections: &[Section], span: usize, load: u64) -> u64 {
+    clear_frame(table);
+    let window = Window::open(table);
+    let entries = window.pointer::<u64>();
+    let mut used = 0;
     let entry_for = |address: usize| entries.wrapping_add((address - span) / PAGE);
     for section in sections {
         let rights = match section.rights {
@@ -134,13 +160,27 @@ fn fill_image_table(entries: *mut u64, sections: &[Section], span: usize, load: 
                 entry_for(address),
                 (load + (address - span) as u64) | rights,
             );
+            used += 1;
         }
     }
     for stack in
         stacks::all().filter(|stack| (span..span + LARGE_PAGE).contains(&stack.guard.start))
     {
         write(entry_for(stack.guard.start), 0);
+        used -= 1;
     }
+    used
+}
+
+/// Makes the tables right below the root for the whole kernel half, so that whatever is mapped there later appears under every
+/// root that is ever made.
+pub(crate) fn prepare_kernel_half(frames: FrameSource<'_>) -> Result<(), OutOfFrames> {
+    for slot in KERNEL_SLOTS {
+        let table = frames().ok_or(OutOfFrames)?;
+        clear_frame(table);
+        write(boot_entry(ROOT, slot), table | TABLE.bits());
+    }
+    Ok(())
 }
 
 /// Takes the loader's map of low memory away, and forbids execution through the recursive slot.
@@ -205,18 +245,19 @@ fn write(entry: *mut u64, value: u64) {
 
 /// Fills a frame that nobody uses with zeros.
 pub(super) fn clear_frame(frame: u64) {
-    with_window(frame, |page| {
-        // SAFETY: the window maps a whole frame that belongs to nobody else.
-        unsafe { clear_page(page.cast()) }
-    });
+    let window = Window::open(frame);
+    // SAFETY: the window maps a whole frame that belongs to nobody else.
+    unsafe { clear_page(window.pointer()) }
 }
 
-fn with_window(frame: u64, use_page: impl FnOnce(*mut u64)) {
-    let _alone = WINDOW_IN_USE.lock();
-    let entry = boot_entry(WINDOW_TABLE, 0);
-    write(entry, frame | READ_WRITE.bits());
-    tlb::flush(VirtAddr::new(WINDOW as u64));
-    use_page(core::ptr::with_exposed_provenance_mut(WINDOW));
-    write(entry, 0);
-    tlb::flush(VirtAddr::new(WINDOW as u64));
+/// Writes an entry of the table that all windows share.
+pub(super) fn set_window_entry(slot: usize, value: u64) {
+    write(boot_entry(WINDOW_TABLE, slot), value);
+}
+
+/// Returns the frame of the root that the entry code made, in the image.
+pub(super) fn boot_root() -> Frame {
+    let address = BOOT_TABLES_MEMORY.0.get().addr() - IMAGE_BASE;
+    Frame::containing(PhysAddr::new(address as u64))
+        .expect("the image lies where frames can name it")
 }

@@ -1,7 +1,7 @@
 //! Time from the time stamp counter, whose rate is measured once, when somebody first asks for the time.
 //!
 //! The rate comes from the processor where it says it (CPUID 15h, SDM 2A), else from measurements of a third of a millisecond
-//! against channel 2 of the 8254 timer, whose input is 1,193,182 Hz (Intel 8254 data sheet; the PC's fixed clock).
+//! against channel 0 of the 8254 timer, whose input is 1,193,182 Hz (Intel 8254 data sheet; the PC's fixed clock).
 
 use core::arch::x86_64::{__cpuid, _rdtsc};
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -30,7 +30,7 @@ pub(crate) fn ticks() -> u64 {
 
 /// Returns the ticks since the image's first instruction.
 pub(crate) fn ticks_since_entry() -> u64 {
-    ticks() - ENTRY_TICKS.load(Ordering::Relaxed)
+    ticks().saturating_sub(ENTRY_TICKS.load(Ordering::Relaxed))
 }
 
 /// Returns the nanoseconds since the image's first instruction.
@@ -42,8 +42,10 @@ pub(crate) fn nanoseconds() -> u64 {
 pub(crate) fn rate() -> u64 {
     match RATE.load(Ordering::Relaxed) {
         0 => {
+            let measured = || (0..MEASUREMENTS).filter_map(|_| measured()).min();
             let rate = announced()
-                .or_else(|| (0..MEASUREMENTS).filter_map(|_| measured()).min())
+                .or_else(measured)
+                .or_else(nominal)
                 .unwrap_or(UNKNOWN_RATE);
             RATE.store(rate, Ordering::Relaxed);
             rate
@@ -61,26 +63,46 @@ fn announced() -> Option<u64> {
     known.then(|| u64::from(leaf.ecx) * u64::from(leaf.ebx) / u64::from(leaf.eax))
 }
 
+/// The frequency the processor is sold by (CPUID 16h, SDM 2A), which is that of the counter, or close to it.
+fn nominal() -> Option<u64> {
+    if __cpuid(0).eax < 0x16 {
+        return None;
+    }
+    let megahertz = u64::from(__cpuid(0x16).eax & 0xffff);
+    (megahertz > 0).then_some(megahertz * 1_000_000)
+}
+
+/// Counts ticks while channel 0 of the timer counts down, whose output the read-back command shows; no other port is needed.
 fn measured() -> Option<u64> {
-    let mut gate = Port::<u8>::new(0x61);
+    const ONE_SHOT: u8 = 0b0011_0000; // channel 0, both bytes, mode 0: the output rises when the count is reached
+    const READ_BACK_STATUS: u8 = 0b1110_0010;
+    const OUTPUT: u8 = 1 << 7;
     let mut command = Port::<u8>::new(0x43);
-    let mut channel = Port::<u8>::new(0x42);
-    // SAFETY: the PC's system control port: its bit 0 gates channel 2, bit 1 its speaker, bit 5 shows the channel's output.
-    let before = unsafe { gate.read() };
-    // SAFETY: channel 2 belongs to nobody else.
-    unsafe { gate.write(before & !0b11 | 0b01) };
-    // SAFETY: channel 2, both bytes, mode 0: output rises when the count is reached.
-    unsafe { command.write(0b1011_0000) };
+    let mut channel = Port::<u8>::new(0x40);
+    let mut has_risen = || {
+        // SAFETY: asks channel 0 for its status, which only this module and `timer` use.
+        unsafe { command.write(READ_BACK_STATUS) };
+        // SAFETY: reads the status that was asked for.
+        unsafe { channel.read() & OUTPUT != 0 }
+    };
+    start_one_shot(ONE_SHOT);
+    let start = ticks();
+    // Where there is no timer every port reads as ones, and the output seems high at once.
+    if has_risen() {
+        return None;
+    }
+    // More reads than any millisecond takes.
+    let risen = (0..1_000_000).any(|_| has_risen());
+    let elapsed = ticks() - start;
+    risen.then(|| elapsed * TIMER_HZ / u64::from(MEASURED))
+}
+
+fn start_one_shot(mode: u8) {
+    let mut channel = Port::<u8>::new(0x40);
+    // SAFETY: channel 0 is not in use before the rate is known.
+    unsafe { Port::<u8>::new(0x43).write(mode) };
     // SAFETY: low byte of the count.
     unsafe { channel.write(MEASURED as u8) };
     // SAFETY: high byte of the count, which starts it.
     unsafe { channel.write((MEASURED >> 8) as u8) };
-    let start = ticks();
-    // A machine without the timer never raises the output: give up after more reads than any millisecond takes.
-    // SAFETY: reading the port changes nothing.
-    let risen = (0..1_000_000).any(|_| unsafe { gate.read() } & 0x20 != 0);
-    let elapsed = ticks() - start;
-    // SAFETY: as it was.
-    unsafe { gate.write(before) };
-    risen.then(|| elapsed * TIMER_HZ / u64::from(MEASURED))
 }

@@ -11,6 +11,7 @@ use crate::arch::End;
 use crate::boot::start::module_at;
 use crate::console::report as write;
 use crate::exit::ExitCode;
+use crate::memory::root::first_write;
 use crate::panic::{Function, print_backtrace};
 use crate::test::capture;
 use crate::trap::{Exception, Place, PlaceKind, Registers};
@@ -63,19 +64,21 @@ pub(super) extern "C" fn unikernel_trap(frame: &mut Frame) {
 }
 
 fn tick(frame: &mut Frame) {
-    if timer::tick() && context::abandon_interrupted(frame, End::TimedOut) {
-        write(format_args!(
-            "\ntook too long, at {:#x} {}\n",
-            frame.rip,
-            Function(frame.rip as usize)
-        ));
-        print_backtrace(Some(frame.rip as usize), Callers::of_interrupted(frame));
+    if !timer::tick() || !context::can_abandon() {
+        return;
     }
+    let place = frame.rip as usize;
+    write(format_args!(
+        "\ntook too long, at {place:#x} {}\n",
+        Function(place)
+    ));
+    print_backtrace(Some(place), Callers::of_interrupted(frame));
+    context::abandon_interrupted(frame, End::TimedOut);
 }
 
 fn exception(frame: &mut Frame) {
     let cpu = cpu::current();
-    if cpu.hook().is_some_and(|hook| hook(frame)) {
+    if cpu.hook().is_some_and(|hook| hook(frame)) || repaired(frame) {
         return;
     }
     if cpu.trap_depth.fetch_add(1, Ordering::Relaxed) > 1 {
@@ -90,6 +93,15 @@ fn exception(frame: &mut Frame) {
         exit::exit(ExitCode::FAULT.to_u8());
     }
     cpu.trap_depth.store(0, Ordering::Relaxed);
+}
+
+/// Repairs a first write to a reserved page. Code that holds a lock does not touch such pages, so a fault there is a mistake.
+fn repaired(frame: &Frame) -> bool {
+    const PRESENT_AND_WRITE: u64 = 0b11;
+    frame.vector == PAGE_FAULT
+        && frame.error & PRESENT_AND_WRITE == PRESENT_AND_WRITE
+        && cpu::current().locks_held.load(Ordering::Relaxed) == 0
+        && first_write(Cr2::read_raw())
 }
 
 fn report(frame: &Frame) {
@@ -153,7 +165,7 @@ fn print_registers(frame: &Frame) {
 }
 
 /// Names the part of memory that an address lies in.
-fn place_of(address: u64) -> Option<Place<'static>> {
+pub(super) fn place_of(address: u64) -> Option<Place<'static>> {
     let address = address as usize;
     let place = |name, kind| Some(Place { name, kind });
     if let Some(stack) = stacks::all().find(|stack| stack.guard.contains(&address)) {

@@ -7,7 +7,7 @@ use crate::memory::page::Frame;
 
 /// Why no frames were handed out. Nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AllocateError {
+pub enum AllocateError {
     /// There are not so many free frames, or not side by side.
     OutOfFrames {
         /// How many were asked for.
@@ -28,7 +28,7 @@ pub(crate) enum AllocateError {
 
 /// Why a frame was not taken back. Nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FreeError {
+pub enum FreeError {
     /// The pool has never heard of this frame: no memory is there, or none that it may touch.
     Unmanaged(Frame),
     /// The frame is free already.

@@ -40,7 +40,7 @@ mod audit;
 mod buddy;
 mod cache;
 mod early;
-mod error;
+pub(crate) mod error;
 mod handle;
 mod host;
 mod mapping;

@@ -1,0 +1,450 @@
+//! Page tables: what is mapped where, for the processor to read.
+//!
+//! A [`PageTable`] is one root and everything below. It maps *pages* to *frames* by *leaves* of 4 KiB, 2 MiB or 1 GiB, each with
+//! its [`Attributes`]. Any root can be edited, active or not.
+//!
+//! ```text
+//!   PageTable  what can be asked for                      mod.rs, root.rs, section.rs
+//!     Cursor   the walk, the same for all                 cursor.rs
+//!       visitors  map      build.rs, source.rs            what is done with an entry
+//!                 unmap    remove.rs
+//!                 change   alter.rs, split.rs
+//!                 read     runs.rs, check.rs
+//!     Slot     the short way for one page                 one.rs
+//!     Node     one table, open                            node.rs
+//!     Entry    64 bits                                    entry.rs, memory_type.rs
+//!     Stale    what processors may not have noticed       stale.rs
+//! ```
+//!
+//! # What happens to frames
+//!
+//! A frame in here is a name. Mapping one takes no ownership, and unmapping it gives the name back: whoever maps counts. The
+//! mark `OWNED` notes for whom a frame is to be freed; tables only keep it. Frames of tables come from [`TableFrames`] and go
+//! back there.
+//!
+//! # What is shared
+//!
+//! The upper half of every root points to the same tables, made once by [`PageTable::prepare_upper_half`]: a mapping made there
+//! later appears in all roots. Those tables stay when empty, and when a root ends.
+//!
+//! # Invariants
+//!
+//! - T1: nothing is mapped over something, unless that was asked for by [`PageTable::replace`].
+//! - T2: the entry that points to a table knows how many entries there are used; a table without any is given back. The shared
+//!   tables of the upper half are excepted from both.
+//! - T3: every entry on the way to a leaf lets through what the leaf allows.
+//! - T4: no leaf is both writable and copy-on-write; no leaf of the zero frame is anything but read-only, copy-on-write, not
+//!   owned and write-back.
+//! - T5: no frame and no table comes out before every processor forgot it, whatever the accessed bit says.
+//! - T6: no leaf of the upper half is for ring 3; leaves there are global, and those of the lower half are not.
+//! - T7: every table is linked once, except the shared ones, once in each root; the self slot points at the root.
+//!
+//! A failed operation changes nothing: no leaf, and no table more or less.
+
+pub(crate) mod check;
+pub(crate) mod entry;
+pub(crate) mod error;
+pub(crate) mod memory_type;
+pub(crate) mod root;
+pub(crate) mod runs;
+pub(crate) mod section;
+pub(crate) mod source;
+pub(crate) mod stale;
+
+mod alter;
+mod build;
+mod cursor;
+mod node;
+mod one;
+mod remove;
+mod split;
+
+#[cfg(test)]
+mod tests;
+
+use self::alter::Alter;
+use self::build::{Build, Cause, Existing};
+use self::cursor::{Cursor, Found};
+use self::entry::{Attributes, Change, Leaf, Marks};
+use self::error::{AttributesError, ChangeError, MapError, OutOfFrames, UnmapError};
+use self::one::Slot;
+use self::remove::{Collect, TakeOne, Withdraw};
+use self::root::half;
+use self::runs::Run;
+use self::source::{
+    Checked, CopyCounts, Each, FrameRun, Other, PageFrames, Same, Source, Supply, check_rights,
+};
+use self::stale::Stale;
+use super::address::{PhysAddr, VirtAddr};
+use super::machine::{Invalidation, Machine, Tables};
+use super::page::{Frame, FrameRange, Level, Page, PageRange, PageSize, Rights};
+
+/// Where tables get their frames.
+///
+/// A table that is given back holds zeros only, so whoever keeps it for the next need not clear it.
+pub(crate) trait TableFrames {
+    /// Returns a frame that holds zeros and belongs to nobody else; nothing if there is none left.
+    fn take(&self) -> Option<Frame>;
+
+    /// Takes back a frame that holds zeros again.
+    fn give_back(&self, frame: Frame);
+
+    /// Returns the reserved zero frame; nothing before there is one.
+    fn zero_frame(&self) -> Option<Frame>;
+}
+
+/// A root and everything below.
+pub(crate) struct PageTable<'a, M, F> {
+    machine: &'a M,
+    frames: &'a F,
+    root: Frame,
+}
+
+/// What an address translates to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Translation {
+    /// Where it is in physical memory.
+    pub address: PhysAddr,
+    /// The leaf that maps it.
+    pub leaf: Leaf,
+    /// How far it is from the start of the leaf, in bytes.
+    pub offset: u64,
+}
+
+impl<'a, M: Machine, F: TableFrames> PageTable<'a, M, F> {
+    /// Returns the frame of the root.
+    #[must_use]
+    pub(crate) const fn root(&self) -> Frame {
+        self.root
+    }
+
+    /// Maps a run of frames at the pages from `page` on, with the largest leaves that fit and that are not larger than `largest`.
+    pub(crate) fn map(
+        &mut self,
+        page: Page,
+        frames: FrameRange,
+        attributes: Attributes,
+        largest: PageSize,
+    ) -> Result<(), MapError> {
+        let pages = u64::from(frames.len());
+        let range =
+            PageRange::try_new(page, pages).ok_or(MapError::OutOfPages { start: page, pages })?;
+        let checked = self.check(page, attributes)?;
+        if pages == 1
+            && let Supply::Leaf(leaf) = checked.leaf(frames.start(), PageSize::Kib4)
+            && let Some(slot) = Slot::find(&self.cursor(), page)
+            && slot.put(leaf, attributes.rights())
+        {
+            return Ok(());
+        }
+        let mut source = FrameRun {
+            attributes: checked,
+            frames,
+            first: page,
+            largest: largest.min(self.machine.largest_leaf()),
+        };
+        self.build(range, &mut source, attributes)
+    }
+
+    /// Maps a run of frames at the pages with equal numbers.
+    pub(crate) fn map_identity(
+        &mut self,
+        frames: FrameRange,
+        attributes: Attributes,
+        largest: PageSize,
+    ) -> Result<(), MapError> {
+        let page = Page::containing(VirtAddr::new(frames.start().start().as_u64()));
+        self.map(page, frames, attributes, largest)
+    }
+
+    /// Maps a frame at each page of a range, as they are taken from `frames`. If that fails, all are given back there.
+    pub(crate) fn fill(
+        &mut self,
+        range: PageRange,
+        attributes: Attributes,
+        frames: &mut impl PageFrames,
+    ) -> Result<(), MapError> {
+        let attributes_checked = self.check(range.start(), attributes)?;
+        let mut source = Each {
+            attributes: attributes_checked,
+            frames,
+        };
+        self.build(range, &mut source, attributes)
+    }
+
+    /// Maps the reserved zero frame at each page of a range, read-only and copy-on-write: reading gives zeros and costs no
+    /// frame, and the first write is the fault handler's. Of the rights, that to write is left out.
+    ///
+    /// # Panics
+    ///
+    /// If there is no zero frame yet.
+    pub(crate) fn reserve(&mut self, range: PageRange, rights: Rights) -> Result<(), MapError> {
+        let zero = self
+            .frames
+            .zero_frame()
+            .expect("the zero frame is there before anything is reserved");
+        let rights = rights.difference(Rights::WRITE);
+        let attributes = Attributes::new(rights).with_marks(Marks::COPY_ON_WRITE);
+        let checked = self.check(range.start(), attributes)?;
+        let Supply::Leaf(leaf) = checked.leaf(zero, PageSize::Kib4) else {
+            unreachable!("T4: these are the attributes of the zero frame");
+        };
+        self.build(range, &mut Same { leaf, rights }, attributes)
+    }
+
+    /// Maps a frame at a page, whatever is mapped there. What that was comes out of the [`Stale`].
+    pub(crate) fn replace(
+        &mut self,
+        page: Page,
+        frame: Frame,
+        attributes: Attributes,
+    ) -> Result<Stale<'a, M, F, Option<Leaf>>, MapError> {
+        let range = PageRange::one(page);
+        let checked = self.check(page, attributes)?;
+        let Supply::Leaf(leaf) = checked.leaf(frame, PageSize::Kib4) else {
+            return Err(MapError::Attributes(
+                page,
+                AttributesError::ZeroFrame(attributes),
+            ));
+        };
+        let rights = attributes.rights();
+        if let Some(slot) = Slot::find(&self.cursor(), page)
+            && let Some(old) = slot.replace(leaf, rights)
+        {
+            return Ok(self.stale(Some(range), Some(old.leaf(PageSize::Kib4))));
+        }
+        self.refuse_self_slot(range)?;
+        split::at_ends(&self.cursor(), self.frames, range)
+            .map_err(|OutOfFrames| MapError::OutOfFrames(page))?;
+        let mut source = Same { leaf, rights };
+        let mut build = Build::new(self.frames, &mut source, Existing::Displace(None));
+        self.cursor().walk(range, &mut build);
+        let (failure, existing, widened) = (build.failure, build.existing, build.widened);
+        if let Some(failure) = failure {
+            self.take_out(range, &mut |_| {});
+            return Err(failure.error(attributes));
+        }
+        let Existing::Displace(displaced) = existing else {
+            unreachable!("it was made so above");
+        };
+        let is_stale = widened || displaced.is_some();
+        Ok(self.stale(is_stale.then_some(range), displaced))
+    }
+
+    /// Unmaps one page of 4 KiB. What was mapped there comes out of the [`Stale`]. A part of a large leaf is split off first.
+    pub(crate) fn unmap(&mut self, page: Page) -> Result<Stale<'a, M, F, Leaf>, UnmapError> {
+        let range = PageRange::one(page);
+        if let Some(old) = Slot::find(&self.cursor(), page).and_then(|slot| slot.take()) {
+            return Ok(self.stale(Some(range), old.leaf(PageSize::Kib4)));
+        }
+        let mut taken = TakeOne::new();
+        self.cursor().walk(range, &mut taken);
+        if taken.is_part {
+            split::at_ends(&self.cursor(), self.frames, range)
+                .map_err(|OutOfFrames| UnmapError::OutOfFrames(page))?;
+            taken = TakeOne::new();
+            self.cursor().walk(range, &mut taken);
+        }
+        let leaf = taken.leaf.ok_or(UnmapError::NotMapped(page))?;
+        let mut stale = self.stale(Some(range), leaf);
+        if taken.tables.iter().any(Option::is_some) {
+            stale.unlinked(taken.tables);
+        }
+        Ok(stale)
+    }
+
+    /// Unmaps everything in a range, flushes once, and then tells `sink` what was mapped, in ascending order. Returns how many
+    /// pages that were. Large leaves across an end of the range are split first.
+    pub(crate) fn unmap_range(
+        &mut self,
+        range: PageRange,
+        sink: &mut impl FnMut(Run),
+    ) -> Result<u64, UnmapError> {
+        split::at_ends(&self.cursor(), self.frames, range)
+            .map_err(|OutOfFrames| UnmapError::OutOfFrames(range.start()))?;
+        Ok(self.take_out(range, sink))
+    }
+
+    /// Changes every leaf in a range. Returns how many pages are different now. Large leaves across an end of the range are
+    /// split first.
+    pub(crate) fn change(
+        &mut self,
+        range: PageRange,
+        change: &Change,
+    ) -> Result<Stale<'a, M, F, u64>, ChangeError> {
+        let start = range.start();
+        if let Some(rights) = change.granted() {
+            check_rights(rights, half(start))
+                .map_err(|error| ChangeError::Attributes(start, error))?;
+        }
+        if range.len() == 1
+            && let Some(slot) = Slot::find(&self.cursor(), start)
+            && let Some(is_changed) = slot.change(change)
+        {
+            return Ok(self.stale(is_changed.then_some(range), u64::from(is_changed)));
+        }
+        split::at_ends(&self.cursor(), self.frames, range)
+            .map_err(|OutOfFrames| ChangeError::OutOfFrames(start))?;
+        let mut alter = Alter::new(change);
+        self.cursor().walk(range, &mut alter);
+        Ok(self.stale(alter.changed(), alter.pages))
+    }
+
+    /// Gives every leaf in a range these rights and takes all others. Copy-on-write leaves do not become writable by that.
+    pub(crate) fn protect(
+        &mut self,
+        range: PageRange,
+        rights: Rights,
+    ) -> Result<Stale<'a, M, F, u64>, ChangeError> {
+        self.change(range, &Change::rights(rights))
+    }
+
+    /// Returns the leaf that maps a page, and the first page of that leaf; nothing if there is none.
+    #[must_use]
+    pub(crate) fn query(&self, page: Page) -> Option<(Page, Leaf)> {
+        let Found { level, entry, .. } = self.cursor().find(page);
+        let size = level.leaf_size().filter(|_| entry.is_used())?;
+        Some((page.align_down(level), entry.leaf(size)))
+    }
+
+    /// Translates an address, as the processor would for somebody who may read it; nothing where it could not.
+    #[must_use]
+    pub(crate) fn translate(&self, address: VirtAddr) -> Option<Translation> {
+        let (first, leaf) = self.query(Page::containing(address))?;
+        if !leaf.attributes.rights().contains(Rights::READ) {
+            return None;
+        }
+        let offset = address.as_u64() - first.start().as_u64();
+        let address = leaf.frame.start().checked_add(offset)?;
+        Some(Translation {
+            address,
+            leaf,
+            offset,
+        })
+    }
+
+    /// Tells `sink` every run of leaves in a range, in ascending order.
+    pub(crate) fn runs(&self, range: PageRange, sink: &mut impl FnMut(Run)) {
+        runs::read(&self.cursor(), range, sink);
+    }
+
+    /// Maps what another root maps in a range of the lower half, with `change` applied on this side only. Nothing may be mapped
+    /// in the range here. `counts` learns of every leaf that gets a second user.
+    ///
+    /// A part of the range where the other root has no tables gets none here.
+    pub(crate) fn copy(
+        &mut self,
+        from: &PageTable<'_, M, F>,
+        range: PageRange,
+        change: Change,
+        counts: &mut impl CopyCounts,
+    ) -> Result<(), MapError> {
+        if let Some(page) = runs::first(&self.cursor(), range) {
+            return Err(MapError::AlreadyMapped(page));
+        }
+        let mut source = Other::new(from.cursor(), change, counts);
+        self.build(range, &mut source, Attributes::new(Rights::READ))
+    }
+
+    /// Puts in what a source supplies, or nothing at all.
+    fn build(
+        &mut self,
+        range: PageRange,
+        source: &mut impl Source,
+        attributes: Attributes,
+    ) -> Result<(), MapError> {
+        self.refuse_self_slot(range)?;
+        let mut build = Build::new(self.frames, source, Existing::Refuse);
+        self.cursor().walk(range, &mut build);
+        let (failure, widened) = (build.failure, build.widened);
+        if let Some(failure) = failure {
+            let done = failure.page.number() - range.start().number();
+            // What is at the failing page, if it is something, is somebody else's.
+            let own = u64::from(failure.cause != Cause::AlreadyMapped);
+            self.take_back(PageRange::new(range.start(), done + own), source);
+            return Err(failure.error(attributes));
+        }
+        if widened {
+            self.stale(Some(PageRange::one(range.start())), ()).flush();
+        }
+        Ok(())
+    }
+
+    /// Takes out what a source supplied.
+    fn take_back(&mut self, range: PageRange, source: &mut impl Source) {
+        self.take_out(range, &mut |run: Run| {
+            let size = run.leaf.size.pages();
+            for offset in (0..run.pages.len()).step_by(size as usize) {
+                let page = run
+                    .pages
+                    .get(offset)
+                    .expect("the offset is below the length");
+                let frame = run.frame(page).expect("each page of a run has a frame");
+                source.take_back(page, Leaf { frame, ..run.leaf });
+            }
+        });
+    }
+
+    /// Unmaps a range without a large leaf across its ends. Returns how many pages were mapped.
+    fn take_out(&mut self, range: PageRange, sink: &mut impl FnMut(Run)) -> u64 {
+        let mut withdraw = Withdraw::new();
+        self.cursor().walk(range, &mut withdraw);
+        if withdraw.is_stale {
+            self.machine.invalidate(&Invalidation {
+                root: self.root,
+                pages: range,
+                tables: withdraw.tables,
+            });
+        }
+        let mut collect = Collect::new(self.frames, sink);
+        self.cursor().walk(range, &mut collect);
+        collect.leaves.finish();
+        collect.leaves.pages
+    }
+
+    fn check(&self, page: Page, attributes: Attributes) -> Result<Checked, MapError> {
+        Checked::new(
+            self.machine,
+            attributes,
+            half(page),
+            self.frames.zero_frame(),
+        )
+        .map_err(|error| MapError::Attributes(page, error))
+    }
+
+    /// Refuses a range in which the self slot shows tables.
+    fn refuse_self_slot(&self, range: PageRange) -> Result<(), MapError> {
+        if !range.start().is_upper_half() {
+            return Ok(());
+        }
+        let shown = M::SELF_SLOT
+            .and_then(|slot| Page::from_indices([slot, 0, 0, 0]))
+            .map(|page| PageRange::new(page, Level::Four.entry_pages()));
+        match shown.and_then(|shown| shown.intersection(range)) {
+            Some(both) => Err(MapError::SelfSlot(both.start())),
+            None => Ok(()),
+        }
+    }
+
+    fn stale<T>(&self, pages: Option<PageRange>, value: T) -> Stale<'a, M, F, T> {
+        let invalidation = pages.map(|pages| Invalidation {
+            root: self.root,
+            pages,
+            tables: Tables::Kept,
+        });
+        Stale {
+            machine: self.machine,
+            frames: self.frames,
+            invalidation,
+            tables: [None; 3],
+            value: Some(value),
+        }
+    }
+
+    const fn cursor(&self) -> Cursor<'a, M> {
+        Cursor {
+            machine: self.machine,
+            root: self.root,
+        }
+    }
+}
