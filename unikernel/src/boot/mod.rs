@@ -205,7 +205,7 @@ impl Findings {
             }));
         }
         check_modules(&self.modules, &memory)?;
-        self.occupied.sort_unstable();
+        memory_map::sort(&mut self.occupied);
         Ok(BootInfo {
             memory,
             modules: self.modules,
