@@ -358,3 +358,42 @@ fn memory_types_are_encoded_in_small_and_large_leaves() {
         }
     });
 }
+
+/// Proves M17, M22, M23, M33, M82, M122: what is true on the simulator is true here.
+#[unikernel::test]
+fn every_story_about_memory_is_true_on_the_machine() {
+    // What the first use of a zone and of the zero frame costs for good is not a story's.
+    assert!(probe::take_frames(1) && ZERO_FRAME.frame().is_some());
+
+    counted(|| assert_eq!(probe::tell_all_stories(), 7));
+}
+
+/// Runs machine code in ring 3 with RDI = `argument`. What it does must end the test.
+fn in_ring_3(code: &[u8; 8], argument: u64) -> ! {
+    let mut frame = OwnedFrame::zeroed().expect("there is a frame");
+    TemporaryMapping::of(&mut frame).words_mut()[0] = u64::from_le_bytes(*code);
+    let (mut kernel, run) = (Root::kernel(), FrameRange::one(frame.into_frame()));
+    let attributes = Attributes::new(Rights::READ | Rights::EXECUTE | Rights::USER);
+    let place = page(LEFT_MAPPED + 1 + u64::from(code[0]));
+    // SAFETY: nobody uses the page, and the frame is kept for good.
+    unsafe { kernel.map(place, run, attributes, PageSize::Kib4) }.expect("nothing is mapped there");
+    // SAFETY: the code was just mapped for ring 3, and the test ends there.
+    unsafe { probe::enter_ring_3(place.start().as_u64(), argument) }
+}
+
+/// Proves M13 as far as rights go, M98.
+#[unikernel::test(should_fault = "user-mode read of kernel address")]
+fn ring_3_cannot_read_kernel_pages() {
+    // mov rax, [rdi]
+    in_ring_3(
+        &[0x48, 0x8b, 0x07, 0xf4, 0xf4, 0xf4, 0xf4, 0xf4],
+        in_ring_3 as *const () as u64,
+    );
+}
+
+/// Proves M98.
+#[unikernel::test(should_fault = "not allowed here")]
+fn ring_3_cannot_halt_the_machine() {
+    // hlt
+    in_ring_3(&[0xf4; 8], 0);
+}

@@ -20,12 +20,12 @@
 pub(crate) mod address;
 mod dump;
 pub(crate) mod frame;
-mod kernel;
+pub(crate) mod kernel;
 pub(crate) mod machine;
 mod owned;
 pub(crate) mod page;
 pub(crate) mod root;
-#[cfg(test)]
+#[cfg(any(test, unikernel_test))]
 pub(crate) mod scenario;
 #[cfg(test)]
 pub(crate) mod sim;

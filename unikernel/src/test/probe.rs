@@ -87,6 +87,32 @@ pub fn frame_failure_pending() -> bool {
     return false;
 }
 
+#[cfg(unikernel_test)]
+pub use crate::arch::machine::ring3::enter as enter_ring_3;
+#[cfg(unikernel_test)]
+pub use crate::arch::machine::stage::tell_all_stories;
+
+/// Leaves for ring 3; on the host there is no way there.
+///
+/// # Safety
+///
+/// 1. None is needed for a panic.
+#[cfg(not(unikernel_test))]
+#[allow(
+    unsafe_code,
+    reason = "the machine's own is unsafe, and both must look alike"
+)]
+pub unsafe fn enter_ring_3(_code: u64, _argument: u64) -> ! {
+    panic!("ring 3 is entered in a machine only")
+}
+
+/// Tells the stories about memory; on the host the simulator is their stage, in unit tests.
+#[cfg(not(unikernel_test))]
+#[must_use]
+pub fn tell_all_stories() -> usize {
+    0
+}
+
 /// Checks every table of the kernel's root, and panics with the invariant that is broken.
 pub fn check_tables() {
     #[cfg(unikernel_test)]

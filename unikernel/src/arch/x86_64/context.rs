@@ -7,6 +7,7 @@ use core::arch::global_asm;
 use core::sync::atomic::Ordering;
 
 use super::cpu;
+use super::descriptors::{KERNEL_CODE, KERNEL_DATA};
 use super::stacks;
 use super::trap::Frame;
 use crate::arch::End;
@@ -102,6 +103,9 @@ pub(super) fn abandon_interrupted(frame: &mut Frame, end: End) -> bool {
     };
     const NOTHING_SET: u64 = 0x2; // bit 1 is always 1: no interrupts, no single-stepping, no reversed direction
     frame.rflags = NOTHING_SET;
+    // Whatever ring the code was in, this one goes on.
+    frame.cs = u64::from(KERNEL_CODE);
+    frame.ss = u64::from(KERNEL_DATA);
     frame.rip = unikernel_abandon as *const () as u64;
     frame.rdi = recovery.addr() as u64;
     frame.rsi = end as u64;

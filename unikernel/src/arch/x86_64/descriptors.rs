@@ -17,6 +17,12 @@ use x86_64::structures::tss::TaskStateSegment;
 use super::interrupts;
 use super::stacks;
 
+/// Selectors of the segments below, in the order they are made; the user's ask for ring 3.
+pub(super) const KERNEL_CODE: u16 = 0x08;
+pub(super) const KERNEL_DATA: u16 = 0x10;
+pub(super) const USER_DATA: u16 = 0x1b;
+pub(super) const USER_CODE: u16 = 0x23;
+
 const DOUBLE_FAULT: u8 = 8;
 const PAGE_FAULT: u8 = 14;
 const FIRST_INTERRUPT: u8 = 32;
@@ -60,6 +66,13 @@ pub(super) fn load() {
     let mut gdt = Box::new(GlobalDescriptorTable::new());
     let code = gdt.append(Descriptor::kernel_code_segment());
     let data = gdt.append(Descriptor::kernel_data_segment());
+    let user_data = gdt.append(Descriptor::user_data_segment());
+    let user_code = gdt.append(Descriptor::user_code_segment());
+    assert_eq!(
+        [code.0, data.0, user_data.0, user_code.0],
+        [KERNEL_CODE, KERNEL_DATA, USER_DATA, USER_CODE],
+        "D1: selectors are where traps expect them"
+    );
     let task = gdt.append(Descriptor::tss_segment(Box::leak(tss)));
     Box::leak(gdt).load();
     // SAFETY: the table just loaded holds a 64-bit ring-0 code segment there.

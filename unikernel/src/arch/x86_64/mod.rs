@@ -18,8 +18,12 @@ pub(crate) mod memory_functions;
 pub(crate) mod memory_types;
 pub(crate) mod mtrr;
 pub(crate) mod paging;
+#[cfg(unikernel_test)]
+pub(crate) mod ring3;
 mod runtime;
 pub(crate) mod stacks;
+#[cfg(unikernel_test)]
+pub(crate) mod stage;
 pub(crate) mod tables;
 pub(crate) mod time;
 pub(crate) mod timer;
