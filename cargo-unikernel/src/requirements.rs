@@ -86,7 +86,7 @@ fn proofs(text: &str) -> Vec<(Requirement, String)> {
             .and_then(|comment| comment.split_once(" Proves "));
         if let Some((_, list)) = proof {
             named.extend(
-                list.split([',', ' ', '.', ';'])
+                list.split([',', ' ', '.', ';', ':'])
                     .filter_map(Requirement::parse),
             );
         } else if let Some(name) = function_name(line) {

@@ -328,7 +328,7 @@ fn the_address_space_can_be_shown() {
     unikernel::memory::dump();
 }
 
-/// Proves M108, M109, M112.
+/// Proves M108, M109.
 #[unikernel::test]
 fn memory_types_are_encoded_in_small_and_large_leaves() {
     counted(|| {

@@ -27,14 +27,26 @@
 //! | what does a CPU exception mean? | `trap/mod.rs` |
 //! | how does a panic or a fault become a report? | `panic.rs` |
 //! | where do `Vec` and `String` get memory? | [`heap`] |
+//! | how are frames and page tables handled? | [`memory`] |
+//! | what does a page-table entry look like? | `memory/table/entry.rs` |
+//! | what is at this address? | `arch/x86_64/address.rs`, or [`memory::dump`] |
 //! | how do tests run inside the kernel? | [`test`](mod@test) |
 //! | what touches registers and ports? | `arch/` |
 //! | which lock may be taken under which? | `sync/mod.rs` |
 //!
 //! # Modules that may hold `unsafe`
 //!
-//! `arch/**` (instructions, tables, stacks), `heap/arena.rs` (the `GlobalAlloc` contract), and the entry macro below (it exports a
-//! symbol). Everywhere else the compiler denies it.
+//! | module | for |
+//! |---|---|
+//! | `arch/**` | instructions, ports, tables, stacks |
+//! | `heap/arena.rs` | the `GlobalAlloc` contract, and raw memory for talc |
+//! | `memory/machine.rs`, `memory/table/node.rs` | the seam to the machine, and entries of open tables |
+//! | `memory/root.rs`, `memory/owned.rs` | what an application does to page tables and frames |
+//! | `memory/sim.rs`, and tests of the table layer | implementing and calling the seam; no unsafe operation of their own |
+//! | `test/probe.rs` | the host's stand-in for a step into ring 3 |
+//! | the entry macro below | exporting a symbol |
+//!
+//! Everywhere else the compiler denies it.
 
 #![cfg_attr(unikernel, no_std)]
 #![cfg_attr(
