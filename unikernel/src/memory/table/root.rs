@@ -29,12 +29,15 @@ impl<'a, M: Machine, F: TableFrames> PageTable<'a, M, F> {
     /// Makes a root that shares the upper half of this one, and maps nothing in the lower half.
     pub(crate) fn create_sharing(&self) -> Result<Self, OutOfFrames> {
         let new = Self::create_first(self.machine, self.frames)?;
+        let (from, to) = (self.open_root(), new.open_root());
         for slot in (UPPER..ENTRIES).filter(|&slot| Some(slot) != M::SELF_SLOT) {
-            let shared = self.open_root().load(slot);
+            let shared = from.load(slot);
             if !shared.is_absent() {
-                new.open_root().store(slot, shared);
+                to.store(slot, shared);
             }
         }
+        drop(to);
+        drop(from);
         Ok(new)
     }
 
