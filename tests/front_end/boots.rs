@@ -165,9 +165,11 @@ fn machine_is_described(image: &Image) -> Result<(), Failed> {
             "loader",
             "INFO",
             "image 0xffffffff80200000",
-            "KiB free",
+            "KiB free of ",
             "DEBUG",
-            "memory",
+            "memory 0x0..",
+            "DEBUG",
+            "memory 0x100000..",
         ],
     )
 }

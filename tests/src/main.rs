@@ -8,6 +8,7 @@
 
 mod benches;
 mod console;
+mod dumps;
 mod environment;
 mod faults;
 mod frames;

@@ -5,7 +5,7 @@
 use unikernel::memory::{
     Attributes, AttributesError, FrameRange, MapError, Marks, MemoryType, OwnedFrame, OwnedFrames,
     PAGE_SIZE, Page, PageRange, PageSize, Rights, Root, TemporaryMapping, UnmapError, VirtAddr,
-    ZERO_FRAME,
+    ZERO_FRAME, describe_pages,
 };
 use unikernel::prelude::*;
 use unikernel::test::probe;
@@ -323,9 +323,27 @@ fn a_failure_of_any_allocation_changes_nothing() {
     sweep("create a root", || Root::new().is_ok());
 }
 
+/// Proves M116.
 #[unikernel::test]
-fn the_address_space_can_be_shown() {
+fn pages_of_an_application_are_described_with_their_frame() {
+    let frame = OwnedFrame::zeroed().expect("there is a frame");
+    let (mut kernel, run) = (Root::kernel(), FrameRange::one(frame.frame()));
+    let attributes = Attributes::new(READ_WRITE).with_type(MemoryType::Uncached);
+    // SAFETY: nobody else uses the page; it is unmapped before the frame goes.
+    unsafe { kernel.map(page(9), run, attributes, PageSize::Kib4) }.expect("it is free");
+
+    let text = describe_pages().to_string();
+
+    let start = page(9).start().as_u64();
+    let (last, number) = (start + (PAGE_SIZE - 1), frame.frame().number());
+    let line = format!(
+        "{start:#18x} {last:#18x} {:>12} {number:>#12x}  rw-- UC, UC in effect: an application's\n",
+        4
+    );
+    assert!(text.contains(&line), "{line}{text}");
     unikernel::memory::dump();
+    // SAFETY: nobody uses the page.
+    assert!(unsafe { kernel.unmap(page(9)) }.is_ok());
 }
 
 /// Proves M108, M109.

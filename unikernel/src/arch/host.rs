@@ -1,14 +1,5 @@
 //! The machine's stand-in on the host, where the library is type-checked and its pure parts are tested. Nothing here boots.
 
-/// There is no memory of a machine to describe.
-pub(crate) fn describe_memory(
-    _address: u64,
-    _physical: u64,
-    _asked: crate::memory::MemoryType,
-) -> &'static str {
-    "the host's"
-}
-
 pub(crate) mod cpu {
     //! No interrupts to turn off, no locks to count.
 
@@ -108,6 +99,40 @@ pub(crate) mod paging {
     /// Returns a root that is never opened.
     pub(crate) fn kernel_root() -> Frame {
         Frame::new(0)
+    }
+}
+
+pub(crate) mod places {
+    //! No address space of a kernel, and no part of one.
+
+    use core::ops::Range;
+
+    use crate::memory::MemoryType;
+    use crate::memory::table::memory_type::RangeType;
+
+    /// Returns that all is the host's.
+    pub(crate) fn name_at(_address: u64) -> (&'static str, u64) {
+        ("the host's", u64::MAX)
+    }
+
+    /// Returns no pages.
+    pub(crate) fn self_shown() -> Range<u64> {
+        0..0
+    }
+
+    /// No registers.
+    pub(crate) struct InEffect;
+
+    impl InEffect {
+        /// Reads nothing.
+        pub(crate) fn read() -> Self {
+            Self
+        }
+
+        /// Returns that nothing is known.
+        pub(crate) fn of(&self, _physical: u64, _asked: MemoryType) -> Option<RangeType> {
+            None
+        }
     }
 }
 

@@ -71,12 +71,12 @@ fn prepare(magic: u32, information: u64) -> Result<CommandLine, Refusal> {
     cpu::enable_defences();
     FRAMES.take_over(frames);
 
-    show_on_screen(&info);
-    describe(&info, &command_line, usable);
     STARTED_WITH.call_once(|| StartedWith {
         arguments: command_line.arguments().to_vec(),
         modules,
     });
+    show_on_screen(&info);
+    describe(&info, &command_line, usable);
     Ok(command_line)
 }
 
@@ -178,10 +178,11 @@ fn describe(info: &BootInfo, command_line: &CommandLine, usable: u64) {
         info.command_line()
     );
     log::info!(
-        "image {:#x}..{:#x}, {} KiB free",
+        "image {:#x}..{:#x}, {} KiB free of {} KiB",
         text.range.start,
         symbols.range.end,
-        usable >> 10
+        usable >> 10,
+        (FRAMES.totals().total() * PAGE as u64) >> 10
     );
     if let Some(framebuffer) = info.framebuffer() {
         let (width, height, bits) = (
@@ -208,14 +209,9 @@ fn describe(info: &BootInfo, command_line: &CommandLine, usable: u64) {
     }
 }
 
-/// Returns the boot module whose pages hold `address`, as far as boot has come.
-pub(crate) fn module_at(address: usize) -> Option<&'static Module> {
-    let holds = |module: &&Module| {
-        let start = module.bytes.as_ptr().addr();
-        (start - start % PAGE..(start + module.bytes.len()).next_multiple_of(PAGE))
-            .contains(&address)
-    };
-    STARTED_WITH.get()?.modules.iter().find(holds)
+/// Returns the boot modules, as far as boot has come.
+pub(crate) fn modules() -> &'static [Module] {
+    STARTED_WITH.get().map_or(&[], |started| &started.modules)
 }
 
 /// Returns what the application was started with.

@@ -90,6 +90,29 @@ pub(crate) fn kernel_runs(mut sink: impl FnMut(Run)) {
     }
 }
 
+/// Fills `batch` with the runs of leaves of the kernel's root from `from` on, as many as it holds, and returns how many those
+/// are. Unlike in [`kernel_runs`], who uses them may do so without a lock.
+pub(crate) fn next_runs(from: Page, batch: &mut [Option<Run>]) -> usize {
+    let mut len = 0;
+    let mut take = |run| {
+        if let Some(place) = batch.get_mut(len) {
+            *place = Some(run);
+            len += 1;
+        }
+    };
+    let first = from.index(Level::Four);
+    for slot in (first..ENTRIES).filter(|&slot| Some(slot) != Paging::SELF_SLOT) {
+        let start = Page::from_indices([slot, 0, 0, 0]).expect("a slot has a first page");
+        let all = PageRange::new(start, Level::Four.entry_pages());
+        let skipped = from.number().saturating_sub(start.number());
+        if let Some(start) = all.get(skipped) {
+            let range = PageRange::new(start, all.len() - skipped);
+            edit(kernel_root(), |tables| tables.runs(range, &mut take));
+        }
+    }
+    len
+}
+
 /// Checks every table of the kernel's root.
 ///
 /// # Panics

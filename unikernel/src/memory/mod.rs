@@ -34,8 +34,9 @@ pub(crate) mod table;
 pub(crate) mod window;
 
 pub use self::address::{AddressError, PAGE_SIZE, PhysAddr, VirtAddr};
-pub use self::dump::dump;
+pub use self::dump::{describe_frame, describe_frames, describe_pages, dump};
 pub use self::frame::error::{AllocateError, FreeError};
+pub use self::frame::report::{FrameReport, FreeLists};
 #[cfg(unikernel_test)]
 pub(crate) use self::kernel::check_kernel_tables;
 pub(crate) use self::kernel::kernel_runs;

@@ -18,6 +18,7 @@ pub(crate) mod memory_functions;
 pub(crate) mod memory_types;
 pub(crate) mod mtrr;
 pub(crate) mod paging;
+pub(crate) mod places;
 #[cfg(unikernel_test)]
 pub(crate) mod ring3;
 mod runtime;
@@ -30,12 +31,8 @@ pub(crate) mod timer;
 pub(crate) mod trap;
 pub(crate) mod windows;
 
-use core::fmt;
-
 #[cfg(not(unikernel_test))]
 use crate::exit::ExitCode;
-use crate::memory::MemoryType;
-use crate::memory::table::memory_type::effective;
 
 #[cfg(not(unikernel_test))]
 unsafe extern "Rust" {
@@ -54,14 +51,4 @@ pub(crate) fn init_cpu() {
     memory_functions::select_for_this_cpu();
     descriptors::load();
     memory_types::program_pat();
-}
-
-/// Describes memory at a virtual and a physical address, mapped as a memory type: whose it is, and what the type comes to.
-pub(crate) fn describe_memory(address: u64, physical: u64, asked: MemoryType) -> impl fmt::Display {
-    let name = trap::place_of(address).map_or("an application's", |place| place.name);
-    let in_effect = memory_types::range_types().map(|ranges| effective(ranges.at(physical), asked));
-    fmt::from_fn(move |out| match in_effect {
-        Some(in_effect) => write!(out, "in effect {in_effect:?}, {name}"),
-        None => write!(out, "{name}"),
-    })
 }

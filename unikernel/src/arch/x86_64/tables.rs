@@ -10,7 +10,8 @@ use core::cell::UnsafeCell;
 use x86_64::instructions::tlb;
 use x86_64::structures::paging::PageTableFlags as Flags;
 
-use super::address::{IMAGE_BASE, KERNEL_SLOTS, PAGE};
+pub(super) use super::address::RECURSIVE_SLOT;
+use super::address::{IMAGE_BASE, KERNEL_SLOTS, PAGE, RECURSIVE_BASE};
 use super::image::{self, Rights, Section};
 use super::memory_functions::clear_page;
 use super::stacks;
@@ -37,10 +38,6 @@ const IMAGE_DIRECTORY: usize = 7;
 const WINDOW_DIRECTORY: usize = 8;
 const WINDOW_TABLE: usize = 9;
 
-/// The entry of each root that points at the root itself.
-pub(super) const RECURSIVE_SLOT: usize = 510;
-/// The first address that the recursive slot translates: the tables of the lowest level start here.
-const RECURSIVE_BASE: usize = 0xffff_0000_0000_0000 | RECURSIVE_SLOT << 39;
 const LARGE_PAGE: usize = 1 << 21;
 
 /// One used entry, in the count that an entry which points to a table keeps (`memory::table::entry`).

@@ -4,17 +4,16 @@ use core::sync::atomic::Ordering;
 
 use x86_64::registers::control::Cr2;
 
-use super::address::{HEAP_BASE, HEAP_MAX, MODULES_BASE, MODULES_MAX};
 use super::backtrace::Callers;
-use super::{context, cpu, exit, image, stacks, timer};
+use super::places::place_of;
+use super::{context, cpu, exit, image, timer};
 use crate::arch::End;
-use crate::boot::start::module_at;
 use crate::console::report as write;
 use crate::exit::ExitCode;
 use crate::memory::root::first_write;
 use crate::panic::{Function, print_backtrace};
 use crate::test::capture;
-use crate::trap::{Exception, Place, PlaceKind, Registers};
+use crate::trap::{Exception, Registers};
 
 /// What the entry stubs save, from the lowest address up. Changing it changes the code that is returned to.
 #[repr(C)]
@@ -161,35 +160,6 @@ fn print_registers(frame: &Frame) {
             write(format_args!("  {name:>6} {value:016x}"));
         }
         write(format_args!("\n"));
-    }
-}
-
-/// Names the part of memory that an address lies in.
-pub(super) fn place_of(address: u64) -> Option<Place<'static>> {
-    let address = address as usize;
-    let place = |name, kind| Some(Place { name, kind });
-    if let Some(stack) = stacks::all().find(|stack| stack.guard.contains(&address)) {
-        return place(stack.name, PlaceKind::StackGuard);
-    }
-    if let Some(stack) = stacks::all().find(|stack| stack.range.contains(&address)) {
-        return place(stack.name, PlaceKind::Used);
-    }
-    if let Some(section) = image::sections()
-        .into_iter()
-        .find(|section| section.range.contains(&address))
-    {
-        return place(section.name, PlaceKind::Used);
-    }
-    if let Some(module) = module_at(address) {
-        return place(module.name, PlaceKind::Used);
-    }
-    if (MODULES_BASE..MODULES_BASE + MODULES_MAX).contains(&address) {
-        return place("the boot modules", PlaceKind::Guard);
-    }
-    if (HEAP_BASE..HEAP_BASE + HEAP_MAX).contains(&address) {
-        place("the heap", PlaceKind::Used)
-    } else {
-        None
     }
 }
 

@@ -167,6 +167,20 @@ impl EarlyFrames {
             .find_map(|mut part| part.next())
     }
 
+    /// Returns what a frame that is here is used for; nothing if it is not here.
+    pub(super) fn find(&self, number: u32) -> Option<Option<Use>> {
+        let holds = |run: &&Run| (run.start..run.end).contains(&number);
+        Some(self.runs().iter().find(holds)?.purpose)
+    }
+
+    /// Returns whether any frame in `range` is here, free or used.
+    pub(crate) fn holds_any(&self, range: FrameRange) -> bool {
+        let range = super::numbers(range);
+        self.runs()
+            .iter()
+            .any(|run| run.start < range.end && range.start < run.end)
+    }
+
     fn runs(&self) -> &[Run] {
         &self.runs[..self.len]
     }

@@ -46,6 +46,7 @@ mod host;
 mod mapping;
 mod pool;
 mod record;
+pub(crate) mod report;
 mod store;
 mod totals;
 mod zone;

@@ -4,6 +4,7 @@ mod exhaustion;
 mod mappings;
 mod model;
 mod regressions;
+mod reports;
 mod runs;
 mod threads;
 mod zones;
