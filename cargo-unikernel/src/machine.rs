@@ -198,6 +198,11 @@ impl Machine {
         })
     }
 
+    /// Writes the ISO that this machine would boot from, for machines of another make.
+    pub fn write_disc(&self, path: &Path) -> Result<(), Error> {
+        iso::write(path, self.image.elf(), &self.words, &self.modules)
+    }
+
     /// Refuses a machine into which image and modules cannot fit; what the guest itself needs, it says itself.
     fn check_memory(&self) -> Result<(), Error> {
         let modules = module::total_len(&self.modules);
@@ -223,7 +228,7 @@ impl Machine {
             Boot::Direct => self.direct(folder.path())?,
             Boot::Bios | Boot::Uefi => {
                 let disc = folder.path().join("image.iso");
-                iso::write(&disc, self.image.elf(), &self.words, &self.modules)?;
+                self.write_disc(&disc)?;
                 qemu::disc(&disc)
             }
         });

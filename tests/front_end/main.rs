@@ -8,6 +8,8 @@ mod endings;
 mod examples;
 mod figures;
 mod images;
+mod picture;
+mod screen;
 mod tool;
 mod words;
 
@@ -44,6 +46,7 @@ fn trials(shown: bool) -> Result<Vec<Trial>, Error> {
     trials.extend(boots::trials(&images));
     trials.extend(endings::trials(&images));
     trials.extend(examples::trials(&images));
+    trials.extend(screen::trials(&images));
     trials.extend(words::trials(&images));
     trials.extend(figures::trials(&images));
     trials.extend(tool::trials());
