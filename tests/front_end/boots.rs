@@ -42,6 +42,11 @@ pub(crate) fn trials(images: &Images) -> Vec<Trial> {
     }
     let image = images.endings.clone();
     trials.push(Trial::test(
+        "boots::a_thousand_modules_arrive_and_too_many_are_refused_in_words",
+        move || many_modules(&image),
+    ));
+    let image = images.endings.clone();
+    trials.push(Trial::test(
         "boots::an_option_that_is_none_is_warned_of",
         move || unknown_option(&image),
     ));
@@ -129,6 +134,35 @@ fn modules_arrive(image: &Image, boot_path: Boot) -> Result<(), Failed> {
     must_contain(
         &outcome.text,
         &expected.iter().map(String::as_str).collect::<Vec<_>>(),
+    )
+}
+
+/// Proves T5, T12. Before the first frame is handed out there is a heap of half a MiB, which so many names do not fit into.
+fn many_modules(image: &Image) -> Result<(), Failed> {
+    let folder = std::env::temp_dir().join(format!("unikernel-many-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let file = folder.join("file");
+    std::fs::write(&file, [7])?;
+    let boot_with = |count: usize| {
+        let modules = (0..count).map(|index| Module::named(&format!("{index:0100}"), &file));
+        let modules = modules.collect::<Result<Vec<_>, _>>()?;
+        let machine = Machine::new(image).boot(Boot::Direct).words(["modules"]);
+        boot(&machine.modules(modules).timeout(LIMIT))
+    };
+    let (some, too_many) = (boot_with(1000), boot_with(5000));
+    std::fs::remove_dir_all(&folder)?;
+    let (some, too_many) = (some?, too_many?);
+
+    must_be(&some.verdict, &Verdict::Exit(0), &some.text)?;
+    must_be(
+        &some.text.matches("> 1 bytes, sum 7\n").count(),
+        &1000,
+        &some.text,
+    )?;
+    must_be(&too_many.verdict, &Verdict::Exit(103), &too_many.text)?;
+    must_contain(
+        &too_many.text,
+        &["unikernel: cannot boot: no memory is left to copy "],
     )
 }
 

@@ -57,8 +57,14 @@ impl CommandLine {
     }
 
     /// Returns the application's arguments, in order.
+    #[cfg(test)]
     pub(crate) fn arguments(&self) -> &[String] {
         &self.arguments
+    }
+
+    /// Gives the application's arguments away, in order.
+    pub(crate) fn take_arguments(&mut self) -> Vec<String> {
+        core::mem::take(&mut self.arguments)
     }
 
     /// Returns the library's options.

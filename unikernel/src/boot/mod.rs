@@ -287,7 +287,7 @@ fn text(bytes: &[u8], part: Part) -> Result<&str, BootError> {
 }
 
 /// Returns a copy of `text`, which `part` tells what it is.
-fn copy(text: &str, part: Part) -> Result<String, BootError> {
+pub(crate) fn copy(text: &str, part: Part) -> Result<String, BootError> {
     let mut copy = String::new();
     copy.try_reserve_exact(text.len())
         .map_err(|_| BootError::OutOfMemory(part))?;

@@ -8,16 +8,17 @@ use core::ops::Range;
 use spin::Once;
 
 use super::command_line::CommandLine;
-use super::{BootError, BootInfo, PhysicalRange, PixelFormat, acpi};
-use crate::arch::machine::address::{FRAMEBUFFER_BASE, MODULES_BASE, PAGE};
-use crate::arch::machine::identity::{self, IdentityMap};
+use super::{BootError, BootInfo, Part, PhysicalRange, PixelFormat, acpi};
+use crate::arch::machine::address::PAGE;
+use crate::arch::machine::handed_over::{self, ModulesError, map_modules};
+use crate::arch::machine::identity::IdentityMap;
 use crate::arch::machine::{self, console as serial, cpu, exit, image, memory_types, tables};
 use crate::console::{self, report};
 use crate::environment::Module;
 use crate::exit::ExitCode;
 use crate::logger;
-use crate::memory::frame::{EarlyFrames, Use};
-use crate::memory::{self, FRAMES, MemoryType};
+use crate::memory::frame::EarlyFrames;
+use crate::memory::{self, FRAMES};
 
 /// What the application was started with; lives as long as the image.
 pub(crate) struct StartedWith {
@@ -52,27 +53,29 @@ pub(crate) extern "C" fn boot(magic: u32, information: u32) -> ! {
 
 /// Reads what the loader says, gives the image its own tables, and leaves the loader's map of memory behind.
 fn prepare(magic: u32, information: u64) -> Result<CommandLine, Refusal> {
-    let memory = IdentityMap;
+    let memory = IdentityMap::take();
     let info = BootInfo::from_loader(magic, information, &memory).map_err(Refusal::Loader)?;
-    let command_line = CommandLine::parse(info.command_line()).map_err(Refusal::Loader)?;
+    let mut command_line = CommandLine::parse(info.command_line()).map_err(Refusal::Loader)?;
     logger::init(command_line.options().log_level());
     remember_power_off(&info, &memory);
 
-    let mut frames = EarlyFrames::new(info.usable_frames().map(bytes), &reserved(&info));
+    let mut frames = EarlyFrames::new(info.usable_frames().map(bytes), &reserved(&info)?);
     let usable = frames.free_frames() * PAGE as u64;
-    let out_of_frames = |what| move |tables::OutOfFrames| Refusal::OutOfMemory { what, usable };
-    tables::map_image(&mut || table_frame(&mut frames))
-        .map_err(out_of_frames("the image's page tables"))?;
-    tables::prepare_kernel_half(&mut || table_frame(&mut frames))
-        .map_err(out_of_frames("the kernel's page tables"))?;
-    let modules =
-        map_modules(&info, &mut frames).map_err(out_of_frames("the modules' page tables"))?;
-    tables::leave_identity_map();
+    let out_of_frames = |what| Refusal::OutOfMemory { what, usable };
+    tables::map_image(&mut frames)
+        .map_err(|tables::OutOfFrames| out_of_frames("the image's page tables"))?;
+    tables::prepare_kernel_half(&mut frames)
+        .map_err(|tables::OutOfFrames| out_of_frames("the kernel's page tables"))?;
+    let modules = map_modules(&info, &mut frames).map_err(|error| match error {
+        ModulesError::OutOfFrames => out_of_frames("the modules' page tables"),
+        ModulesError::Boot(error) => Refusal::Loader(error),
+    })?;
+    tables::leave_identity_map(memory);
     cpu::enable_defences();
     FRAMES.take_over(frames);
 
     STARTED_WITH.call_once(|| StartedWith {
-        arguments: command_line.arguments().to_vec(),
+        arguments: command_line.take_arguments(),
         modules,
     });
     show_on_screen(&info);
@@ -95,53 +98,21 @@ fn bytes(range: PhysicalRange) -> Range<u64> {
     range.start()..range.end()
 }
 
-fn table_frame(frames: &mut EarlyFrames) -> Option<u64> {
-    frames
-        .allocate(Use::PageTable)
-        .map(|frame| frame.start().as_u64())
-}
-
 /// What no frame may be taken from: the image, and what the loader left, which modules live in for good.
-fn reserved(info: &BootInfo) -> Vec<Range<u64>> {
-    let occupied = info.occupied().iter().copied().map(bytes);
-    core::iter::once(image::physical())
-        .chain(occupied)
-        .collect()
+fn reserved(info: &BootInfo) -> Result<Vec<Range<u64>>, Refusal> {
+    let mut reserved = Vec::new();
+    reserved
+        .try_reserve_exact(1 + info.occupied().len())
+        .map_err(|_| Refusal::Loader(BootError::OutOfMemory(Part::ModuleList)))?;
+    reserved.push(image::physical());
+    reserved.extend(info.occupied().iter().copied().map(bytes));
+    Ok(reserved)
 }
 
 fn remember_power_off(info: &BootInfo, memory: &IdentityMap) {
     if let Some(register) = info.acpi().and_then(|root| acpi::power_off(root, memory)) {
         exit::set_power_off(register);
     }
-}
-
-/// Maps every module read-only, one after the other, each at the offset within its first page that it has in memory.
-fn map_modules(
-    info: &BootInfo,
-    frames: &mut EarlyFrames,
-) -> Result<Vec<Module>, tables::OutOfFrames> {
-    let mut next_page = MODULES_BASE;
-    let mut mapped = Vec::new();
-    for module in info.modules() {
-        let offset = module.start() as usize % PAGE;
-        let pages = (offset + module.len_bytes() as usize).div_ceil(PAGE);
-        for page in 0..pages {
-            let frame = module.start() - offset as u64 + (page * PAGE) as u64;
-            tables::map(
-                next_page + page * PAGE,
-                frame,
-                tables::READ_ONLY,
-                &mut || table_frame(frames),
-            )?;
-        }
-        mapped.push(Module {
-            name: String::leak(module.name().into()),
-            bytes: identity::mapped_for_good(next_page + offset, module.len_bytes() as usize),
-        });
-        // One page stays free behind each module, so that reading past one is a fault, not the next module.
-        next_page += (pages + 1) * PAGE;
-    }
-    Ok(mapped)
 }
 
 /// Mirrors the console on the framebuffer, if the loader set one up that can be drawn on. Without it the machine runs as well.
@@ -152,16 +123,8 @@ fn show_on_screen(info: &BootInfo) {
     else {
         return;
     };
-    match memory::map_device(
-        framebuffer.address,
-        framebuffer.len_bytes(),
-        FRAMEBUFFER_BASE,
-        MemoryType::WriteCombining,
-    ) {
-        Ok(address) => {
-            let pixels = identity::device_memory(address, framebuffer.len_bytes() as usize);
-            console::mirror(&framebuffer, pixels);
-        }
+    match handed_over::map_framebuffer(&framebuffer) {
+        Ok(pixels) => console::mirror(&framebuffer, pixels),
         Err(error) => log::warn!(
             "the framebuffer at {:#x} is not shown: {error}",
             framebuffer.address

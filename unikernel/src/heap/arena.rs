@@ -85,12 +85,16 @@ impl Arena {
         };
         while self.mapped < target {
             let frame = FRAMES.allocate(Use::Heap).map_err(|_| ())?;
-            tables::map(
-                self.mapped,
-                physical(frame.frame()),
-                tables::READ_WRITE,
-                &mut table,
-            )
+            // SAFETY: 1. the heap's slot is mapped by the heap alone, upwards, under its lock; 2. and 3. the frames have just been
+            // handed out.
+            unsafe {
+                tables::map(
+                    self.mapped,
+                    physical(frame.frame()),
+                    tables::READ_WRITE,
+                    &mut table,
+                )
+            }
             .map_err(|_| ())?;
             // It is the heap's for good; only now, so that a failure above gives it back.
             frame.into_frame();

@@ -19,7 +19,8 @@ impl PoolHost for PoolMemory {
     }
 
     fn zero(&self, frame: Frame) {
-        tables::clear_frame(frame.start().as_u64());
+        // SAFETY: 1. the pool, whose host this is, gives the frame to nobody meanwhile.
+        unsafe { tables::clear_frame(frame.start().as_u64()) };
     }
 
     fn open(
@@ -44,11 +45,14 @@ impl PoolHost for PoolMemory {
 
 fn map_record_page(page: usize, spare: &mut SpareFrames<'_>) -> Option<()> {
     let frame = spare.allocate(Use::Records)?.start().as_u64();
-    tables::clear_frame(frame);
+    // SAFETY: 1. the frame has just been handed out.
+    unsafe { tables::clear_frame(frame) };
     let mut table = || {
         spare
             .allocate(Use::PageTable)
             .map(|frame| frame.start().as_u64())
     };
-    tables::map(page, frame, tables::READ_WRITE, &mut table).ok()
+    // SAFETY: 1. the pool's lock is held, which keeps others from the slot of the records, and the page was seen not to be mapped;
+    // 2. and 3. the frames have just been handed out.
+    unsafe { tables::map(page, frame, tables::READ_WRITE, &mut table) }.ok()
 }

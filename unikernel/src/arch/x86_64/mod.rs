@@ -11,6 +11,7 @@ mod descriptors;
 mod entry;
 pub(crate) mod exit;
 pub(crate) mod frames;
+pub(crate) mod handed_over;
 pub(crate) mod identity;
 pub(crate) mod image;
 mod interrupts;

@@ -12,11 +12,13 @@ use x86_64::structures::paging::PageTableFlags as Flags;
 
 pub(super) use super::address::RECURSIVE_SLOT;
 use super::address::{IMAGE_BASE, KERNEL_SLOTS, PAGE, RECURSIVE_BASE};
+use super::identity::IdentityMap;
 use super::image::{self, Rights, Section};
 use super::memory_functions::clear_page;
 use super::stacks;
 use super::windows::Window;
 use crate::memory::address::PhysAddr;
+use crate::memory::frame::{EarlyFrames, Use};
 use crate::memory::page::Frame;
 #[cfg(unikernel_test)]
 use crate::test::probe::PageRights;
@@ -57,8 +59,13 @@ pub(crate) const READ_ONLY: Flags = Flags::PRESENT.union(Flags::NO_EXECUTE);
 /// Rights of a page in the kernel half.
 pub(crate) const READ_WRITE: Flags = READ_ONLY.union(Flags::WRITABLE);
 
-/// Maps the page at `address` onto the frame at `frame`; both are multiples of 4 KiB, and nothing is mapped there yet.
-pub(crate) fn map(
+/// Maps the page at `address`, in the kernel half, onto the frame at `frame`; both are multiples of 4 KiB.
+///
+/// # Safety
+///
+/// 1. Nothing is mapped at the page, and nobody else maps anything there meanwhile. 2. Nobody uses the frame in a way that the
+///    mapping breaks. 3. What `frames` serves is memory, and nobody's.
+pub(crate) unsafe fn map(
     address: usize,
     frame: u64,
     rights: Flags,
@@ -68,7 +75,8 @@ pub(crate) fn map(
         let entry = entry_of(address, level);
         if read(entry) & Flags::PRESENT.bits() == 0 {
             let table = frames().ok_or(OutOfFrames)?;
-            clear_frame(table);
+            // SAFETY: 1. by the caller's 3.
+            unsafe { clear_frame(table) };
             write(entry, table | TABLE.bits());
             count_use(address, level);
         }
@@ -81,6 +89,15 @@ pub(crate) fn map(
     write(entry, frame | (rights | Flags::GLOBAL).bits());
     count_use(address, 1);
     Ok(())
+}
+
+/// Takes a frame for a table from the early allocator, which serves each once, and fills it with zeros.
+fn new_table(frames: &mut EarlyFrames) -> Result<u64, OutOfFrames> {
+    let frame = frames.allocate(Use::PageTable).ok_or(OutOfFrames)?;
+    let table = frame.start().as_u64();
+    // SAFETY: 1. the early allocator serves memory that nobody has (E1).
+    unsafe { clear_frame(table) };
+    Ok(table)
 }
 
 /// Counts an entry that `level` has gained on the way to `address`, where the table layer looks for it: in the entry above. The
@@ -100,8 +117,12 @@ pub(super) fn is_mapped(address: usize) -> bool {
 }
 
 /// Gives every section of the image its own rights in 4 KiB pages, leaves the guards of all stacks out, and unmaps whatever
-/// else the loader's large pages covered.
-pub(crate) fn map_image(frames: FrameSource<'_>) -> Result<(), OutOfFrames> {
+/// else the entry code's large pages covered.
+///
+/// # Panics
+///
+/// The second time: the large pages are gone.
+pub(crate) fn map_image(frames: &mut EarlyFrames) -> Result<(), OutOfFrames> {
     let sections = image::sections();
     let mut spans = 0;
     for slot in 0..512 {
@@ -114,8 +135,13 @@ pub(crate) fn map_image(frames: FrameSource<'_>) -> Result<(), OutOfFrames> {
             write(entry, 0);
             continue;
         }
+        let large = Flags::from_bits_truncate(read(entry));
+        assert!(
+            large.contains(Flags::HUGE_PAGE),
+            "T2: the image is mapped by sections once"
+        );
         let load = read(entry) & !(LARGE_PAGE as u64 - 1);
-        let table = frames().ok_or(OutOfFrames)?;
+        let table = new_table(frames)?;
         let used = fill_image_table(table, &sections, span, load);
         write(entry, table | TABLE.bits() | (used * ONE_USED));
         spans += 1;
@@ -133,10 +159,8 @@ pub(crate) fn map_image(frames: FrameSource<'_>) -> Result<(), OutOfFrames> {
     Ok(())
 }
 
-/// Fills the table for the 2 MiB from `span`, which are loaded at `load`.
-/// Returns how many entries it uses.
+/// Fills the empty table for the 2 MiB from `span`, which are loaded at `load`. Returns how many entries it uses.
 fn fill_image_table(table: u64, sections: &[Section], span: usize, load: u64) -> u64 {
-    clear_frame(table);
     let window = Window::open(table);
     let entries = window.pointer::<u64>();
     let mut used = 0;
@@ -171,17 +195,21 @@ fn fill_image_table(table: u64, sections: &[Section], span: usize, load: u64) ->
 
 /// Makes the tables right below the root for the whole kernel half, so that whatever is mapped there later appears under every
 /// root that is ever made.
-pub(crate) fn prepare_kernel_half(frames: FrameSource<'_>) -> Result<(), OutOfFrames> {
+///
+/// # Panics
+///
+/// The second time: what is mapped there by then would be lost.
+pub(crate) fn prepare_kernel_half(frames: &mut EarlyFrames) -> Result<(), OutOfFrames> {
     for slot in KERNEL_SLOTS {
-        let table = frames().ok_or(OutOfFrames)?;
-        clear_frame(table);
-        write(boot_entry(ROOT, slot), table | TABLE.bits());
+        let entry = boot_entry(ROOT, slot);
+        assert!(read(entry) == 0, "T3: the kernel half is empty at first");
+        write(entry, new_table(frames)? | TABLE.bits());
     }
     Ok(())
 }
 
-/// Takes the loader's map of low memory away, and forbids execution through the recursive slot.
-pub(crate) fn leave_identity_map() {
+/// Takes the entry code's map of low memory away, and forbids execution through the recursive slot.
+pub(crate) fn leave_identity_map(_nobody_reads_it_any_more: IdentityMap) {
     let recursive = boot_entry(ROOT, RECURSIVE_SLOT);
     write(recursive, read(recursive) | Flags::NO_EXECUTE.bits());
     write(boot_entry(ROOT, 0), 0);
@@ -230,20 +258,29 @@ fn boot_entry(table: usize, index: usize) -> *mut u64 {
         .wrapping_add(table * 512 + index)
 }
 
+/// Returns an entry of a table that is visible: `entry` comes from `boot_entry`, from `entry_of` after the levels above were seen
+/// present, or from an open window.
 fn read(entry: *mut u64) -> u64 {
-    // SAFETY: `entry` comes from `boot_entry` (within the static) or from `entry_of` after the levels above were seen present.
+    // SAFETY: each of the three is an aligned word of a table, which no Rust reference leads to and the processor writes only
+    // to note what it used. All callers are in this file.
     unsafe { entry.read_volatile() }
 }
 
+/// Changes an entry that `read` could return. What it then maps is its caller's.
 fn write(entry: *mut u64, value: u64) {
-    // SAFETY: as in `read`; and the value maps only what its caller owns.
+    // SAFETY: as in `read`. That the mapping breaks nothing is what `map` asks of its callers; the other functions here map the
+    // image, tables that nobody has yet, and windows.
     unsafe { entry.write_volatile(value) }
 }
 
-/// Fills a frame that nobody uses with zeros.
-pub(super) fn clear_frame(frame: u64) {
+/// Fills a frame with zeros.
+///
+/// # Safety
+///
+/// 1. The frame is memory, and nobody's.
+pub(super) unsafe fn clear_frame(frame: u64) {
     let window = Window::open(frame);
-    // SAFETY: the window maps a whole frame that belongs to nobody else.
+    // SAFETY: the window maps the whole frame, which is nobody else's by 1.
     unsafe { clear_page(window.pointer()) }
 }
 

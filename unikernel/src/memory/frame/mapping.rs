@@ -10,8 +10,8 @@ use super::error::{CountError, FreeError};
 use super::host::PoolHost;
 use super::pool::FramePool;
 use super::record::{Contents, FrameInfo, FrameRecord, NONE, Owner, State};
-use super::{frame, number};
-use crate::memory::page::Frame;
+use super::{frame, number, numbers};
+use crate::memory::page::{Frame, FrameRange};
 
 impl<H: PoolHost> FramePool<H> {
     /// Counts one more mapping of a frame that is mapped or shared already, and returns how many there are. The frame that
@@ -89,6 +89,15 @@ impl<H: PoolHost> FramePool<H> {
     /// Returns what is known about a frame; nothing where the pool has no record.
     pub(crate) fn info(&self, frame: Frame) -> Option<FrameInfo> {
         self.zones.find(number(frame)).map(FrameRecord::info)
+    }
+
+    /// Returns whether any frame in a range is, or will be, the pool's to hand out.
+    pub(crate) fn holds_any(&self, range: FrameRange) -> bool {
+        let is_held = |record: &FrameRecord| record.state() != State::Reserved;
+        self.with_all(|_, store| {
+            store.early.holds_any(range)
+                || numbers(range).any(|number| self.zones.find(number).is_some_and(is_held))
+        })
     }
 
     /// Returns why a mapping was not counted: an error, unless the frame is the one that stays zero.

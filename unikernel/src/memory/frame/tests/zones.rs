@@ -129,3 +129,16 @@ fn a_range_with_a_frame_of_the_early_allocator_is_in_use() {
     assert_eq!(refused, Err(super::super::ReserveError::InUse(frames[2])));
     assert_eq!(pool.totals().reserved(), 0);
 }
+
+/// Proves M2: whoever maps memory that is said to be a device's can ask whose it is.
+#[test]
+fn the_pool_holds_what_it_hands_out_or_may_hand_out_and_nothing_else() {
+    let pool = pool_of([0x100..0x200, 0x300..0x400, 0x4_0000..0x4_1000]);
+    let owned = pool.allocate(Use::User).unwrap();
+    let holds = |start, len| pool.holds_any(range_of(start, len));
+
+    assert!(holds(number(owned.frame()), 1));
+    assert!(holds(0x3ff, 1) && holds(0x2ff, 2) && holds(0x4_0fff, 1));
+    assert!(!holds(0, 0x100) && !holds(0x200, 0x100) && !holds(0x400, 0x100));
+    assert!(!holds(0x4_1000, u32::MAX - 0x4_1000));
+}
