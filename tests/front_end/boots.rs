@@ -67,6 +67,21 @@ pub(crate) fn trials(images: &Images) -> Vec<Trial> {
     }
     let image = images.program("hello").clone();
     trials.push(Trial::test(
+        "boots::a_processor_without_no_execute_is_refused_in_words",
+        move || old_processor(&image),
+    ));
+    let image = images.endings.clone();
+    trials.push(Trial::test(
+        "boots::a_machine_without_a_serial_line_runs_and_ends",
+        move || silent(&image),
+    ));
+    let image = images.endings.clone();
+    trials.push(Trial::test(
+        "boots::a_serial_line_that_is_stuck_stops_nobody",
+        move || stuck(&image),
+    ));
+    let image = images.program("hello").clone();
+    trials.push(Trial::test(
         "boots::a_machine_without_firmware_tables_will_do",
         move || microvm(&image),
     ));
@@ -208,8 +223,8 @@ fn machine_is_described(image: &Image) -> Result<(), Failed> {
     )
 }
 
-/// Runs QEMU by hand, on a machine the tool does not offer. It ends within the time, or is ended and fails the trial.
-fn by_hand(image: &Image, arguments: &[&str]) -> Result<(Option<i32>, String), Failed> {
+/// Returns a QEMU by hand, on a machine the tool does not offer. It ends within the time, or is ended and fails the trial.
+fn by_hand_with(image: &Image, serial: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new("timeout");
     command.args([
         "30",
@@ -219,18 +234,61 @@ fn by_hand(image: &Image, arguments: &[&str]) -> Result<(Option<i32>, String), F
         "-display",
         "none",
         "-serial",
-        "stdio",
+        serial,
     ]);
     command
         .args(["-cpu", "max", "-m", "64M", "-accel", "tcg"])
         .args(arguments)
         .arg("-kernel")
-        .arg(image.elf());
-    let output = command.stdin(Stdio::null()).output()?;
+        .arg(image.elf())
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs such a machine and returns its status, and what its serial line said.
+fn by_hand(image: &Image, arguments: &[&str]) -> Result<(Option<i32>, String), Failed> {
+    let output = by_hand_with(image, "stdio", arguments).output()?;
     Ok((
         output.status.code(),
         String::from_utf8_lossy(&output.stdout).into_owned(),
     ))
+}
+
+/// The status of QEMU when the guest ends with `code`.
+fn status_of(code: i32) -> Option<i32> {
+    Some((code + 0x10) << 1 | 1)
+}
+
+/// Proves T12.
+fn old_processor(image: &Image) -> Result<(), Failed> {
+    let device = ["-device", EXIT_DEVICE, "-cpu", "max,nx=off"];
+    let (status, text) = by_hand(image, &device)?;
+
+    must_be(&status, &status_of(103), &text)?;
+    let sentence = "unikernel: cannot boot: this processor has no long mode with no-execute\r\n";
+    must_be(&text.as_str(), &sentence, &text)
+}
+
+/// What is printed and reported goes nowhere, and costs no time.
+fn silent(image: &Image) -> Result<(), Failed> {
+    let device = ["-device", EXIT_DEVICE, "-append"];
+    for (words, code) in [("flood", 7), ("null", 102), ("code 200", 0x7f - 0x10)] {
+        let mut command = by_hand_with(image, "none", &[&device[..], &[words]].concat());
+        must_be(&command.status()?.code(), &status_of(code), words)?;
+    }
+    Ok(())
+}
+
+/// Nobody reads what the machine says, so that its line takes no more at some time: the machine goes on, and ends.
+fn stuck(image: &Image) -> Result<(), Failed> {
+    let device = ["-device", EXIT_DEVICE, "-append", "flood"];
+    let mut child = by_hand_with(image, "stdio", &device)
+        .stdout(Stdio::piped())
+        .spawn()?;
+
+    let status = child.wait()?;
+
+    must_be(&status.code(), &status_of(7), "a line that is stuck")
 }
 
 /// A reset would boot the image again, and print again; a machine that goes on is ended by `timeout` with 124.

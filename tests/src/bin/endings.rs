@@ -29,6 +29,7 @@ fn main() -> Result<ExitCode, Reason> {
         (Some("overflow"), _) => Ok(ExitCode::from(recurse(0) as u8)),
         (Some("null"), _) => Ok(ExitCode::from(read_null())),
         (Some("hang"), _) => hang(),
+        (Some("flood"), _) => Ok(flood()),
         (Some("triple"), _) => triple_fault(),
         (Some("arguments"), _) => Ok(print_arguments()),
         (Some("modules"), _) => Ok(print_modules()),
@@ -63,6 +64,14 @@ fn hang() -> ! {
     loop {
         core::hint::spin_loop();
     }
+}
+
+/// Says more than any pipe holds.
+fn flood() -> ExitCode {
+    for line in 0..5000 {
+        println!("{line:0100}");
+    }
+    ExitCode::from(7)
 }
 
 #[allow(unsafe_code, reason = "resets the machine on purpose")]

@@ -10,7 +10,9 @@
 //! - *context*: run a function on another stack, and abandon it from a panic, a trap or a timer;
 //! - *serial*, *time*, *timer*, *exit*: one device each.
 //!
-//! Calls upward are exactly three safe functions: start, exception, tick.
+//! Control comes up from here through three safe functions: [`boot::start`](crate::boot) at the beginning, an exception's report,
+//! and a timer's tick. Everything else is called from above; the machine's own code uses the types of `memory` and `boot`, and asks
+//! them whose a frame is.
 
 #[cfg(unikernel)]
 pub(crate) mod x86_64;
@@ -23,6 +25,7 @@ pub(crate) mod host;
 mod x86_64 {
     mod memory_functions;
     mod mtrr;
+    mod patience;
 }
 
 #[cfg(not(unikernel))]

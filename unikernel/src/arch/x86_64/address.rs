@@ -6,6 +6,9 @@ pub(crate) const PAGE: usize = 4096;
 /// Where the image's physical address 0 would be seen: the image is linked at this distance from where it is loaded.
 pub(crate) const IMAGE_BASE: usize = 0xffff_ffff_8000_0000;
 
+/// The physical address that the image is loaded at, as `linker.ld` says. [`tables`](super::tables) checks it.
+pub(super) const LOADED_AT: usize = 0x20_0000;
+
 /// The entries of the root that the kernel half uses, from its start: 16 slots of 512 GiB, named below. The image's own, the last,
 /// exists from the first instruction on.
 pub(super) const KERNEL_SLOTS: core::ops::Range<usize> = 256..272;

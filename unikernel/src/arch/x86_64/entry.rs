@@ -2,9 +2,10 @@
 //!
 //! Both loaders enter in 32-bit protected mode without paging: Multiboot2 (Multiboot2 specification 2.0, 3.3: EAX holds
 //! the magic 0x36d76289, EBX the address of the boot information) and PVH (Xen x86/HVM direct boot ABI: EBX holds the
-//! address of `hvm_start_info`). Neither promises a stack, nor, in principle, where the image lies; so the code first finds
-//! itself by call and pop, using the first word of the loader's information as its stack and mending it at once, and
-//! addresses everything else by its distance from there. No 64-bit absolute address occurs in the text.
+//! address of `hvm_start_info`). Both have placed the image where `linker.ld` says, which [`image`](super::image) relies on later;
+//! neither promises a stack. The linker knows virtual addresses only, which 32-bit code cannot use; so the code first finds itself by
+//! call and pop, using the first word of the loader's information as its stack and mending it at once, and addresses everything else
+//! by its distance from there. No 64-bit absolute address occurs in the text.
 //!
 //! It leaves these tables (zeroed by the loader, in `.bss`), which [`tables`](super::tables) refines:
 //!
@@ -22,10 +23,25 @@
 
 use core::arch::global_asm;
 
+use super::address::{IMAGE_BASE, LOADED_AT, PAGE, RECURSIVE_SLOT, WINDOWS};
+use super::console::{COM1, LINE_STATUS, MOST_LOOKS, READY};
+use super::exit::{EXIT_PORT, FIRST_CODE};
+use super::identity::MAPPED;
 use super::stacks::{BOOT_STACK, BOOT_STACK_PAGES};
+use super::tables::{HIGH, IMAGE_DIRECTORY, LOW, LOW_DIRECTORIES, WINDOW_DIRECTORY, WINDOW_TABLE};
+use crate::exit::ExitCode;
 
-/// Size of the tables reserved below: root, low, 4 directories, high, image, window directory, window table.
-pub(super) const BOOT_TABLES: usize = 10;
+// What the code below takes for granted of the tables and addresses it is given.
+const _: () = {
+    // `.Lentry_link` goes on to the next table: four directories for the low map, two for the high one.
+    assert!(MAPPED == 4 << 30 && LOW_DIRECTORIES + 4 <= HIGH);
+    assert!(WINDOW_DIRECTORY == IMAGE_DIRECTORY + 1);
+    // The image's directory is the last but one of the last slot, that of the windows the last, and so is their table.
+    assert!(IMAGE_BASE >> 39 & 511 == 511 && IMAGE_BASE >> 30 & 511 == 510);
+    assert!(WINDOWS.start >> 21 == usize::MAX >> 21);
+    // A sign-extended 32-bit number reaches the text.
+    assert!((IMAGE_BASE + LOADED_AT) as i32 as usize == IMAGE_BASE + LOADED_AT);
+};
 
 /// The stand-in for a magic number that the entry passes on for PVH, which has none in a register: the magic that
 /// `hvm_start_info` itself begins with.
@@ -93,32 +109,32 @@ unikernel_start_pvh:
     jne     .Lentry_refuse
 
     find    edi, {tables}
-    lea     eax, [edi + 0x1003]     // present, writable
+    lea     eax, [edi + {low} + 3]     // present, writable
     mov     [edi], eax
     lea     eax, [edi + 0x0003]
-    mov     [edi + 510 * 8], eax
-    lea     eax, [edi + 0x6003]
-    mov     [edi + 511 * 8], eax
-    lea     eax, [edi + 0x2003]
-    lea     ecx, [edi + 0x1000]
+    mov     [edi + {recursive_slot} * 8], eax
+    lea     eax, [edi + {high} + 3]
+    mov     [edi + {image_slot} * 8], eax
+    lea     eax, [edi + {low_directories} + 3]
+    lea     ecx, [edi + {low}]
     call    .Lentry_link
     call    .Lentry_link
     call    .Lentry_link
     call    .Lentry_link
-    lea     eax, [edi + 0x7003]
-    lea     ecx, [edi + 0x6000 + 510 * 8]
+    lea     eax, [edi + {image_directory} + 3]
+    lea     ecx, [edi + {high} + {image_index} * 8]
     call    .Lentry_link
     call    .Lentry_link
-    lea     eax, [edi + 0x9003]
-    mov     [edi + 0x8000 + 511 * 8], eax
+    lea     eax, [edi + {window_table} + 3]
+    mov     [edi + {window_directory} + 511 * 8], eax
 
-    lea     ecx, [edi + 0x2000]     // the first 4 GiB as they are, in 2 MiB pages
+    lea     ecx, [edi + {low_directories}] // the first 4 GiB as they are, in 2 MiB pages
     mov     eax, 0x83
-    mov     edx, 2048
+    mov     edx, {identity_pages}
     call    .Lentry_fill
-    lea     ecx, [edi + 0x7000]     // the 1 GiB at -2 GiB, 2 MiB below the image
+    lea     ecx, [edi + {image_directory}] // the 1 GiB at -2 GiB, 2 MiB below the image
     find    eax, unikernel_text_start
-    add     eax, 0x83 - 0x200000
+    add     eax, 0x83 - {loaded_at}
     mov     edx, 512
     call    .Lentry_fill
 
@@ -157,18 +173,27 @@ unikernel_start_pvh:
     jnz     .Lentry_fill
     ret
 
-.Lentry_refuse:                           // say why on the serial line, leave by the debug exit with code 103
-    mov     dx, 0x3f8
-.Lentry_next:
-    mov     al, [edi]
+.Lentry_refuse:                           // say why on the serial line, leave by the exit device
+    mov     bl, [edi]
     inc     edi
-    test    al, al
+    test    bl, bl
     jz      .Lentry_stop
+    mov     ecx, {most_looks}
+    mov     dx, {line_status}
+.Lentry_wait:
+    in      al, dx
+    test    al, {ready}
+    jnz     .Lentry_ready
+    dec     ecx
+    jnz     .Lentry_wait
+.Lentry_ready:
+    mov     al, bl
+    mov     dx, {com1}
     out     dx, al
-    jmp     .Lentry_next
+    jmp     .Lentry_refuse
 .Lentry_stop:
-    mov     eax, 103 + 0x10
-    mov     dx, 0xf4
+    mov     eax, {no_boot}
+    mov     dx, {exit_port}
     out     dx, eax
     hlt
     jmp     .Lentry_stop
@@ -191,7 +216,7 @@ unikernel_start_pvh:
     lea     rax, [rip + .Lentry_high]     // physical here; the same distance from the image's start in the high half
     lea     rcx, [rip + unikernel_text_start]
     sub     rax, rcx
-    mov     rcx, -0x7fe00000
+    mov     rcx, {text_start}
     add     rax, rcx
     jmp     rax
 .Lentry_high:
@@ -209,4 +234,22 @@ unikernel_start_pvh:
     entry_ticks = sym super::time::ENTRY_TICKS,
     tables = sym super::tables::BOOT_TABLES_MEMORY,
     boot = sym crate::boot::start::boot,
+    recursive_slot = const RECURSIVE_SLOT,
+    image_slot = const IMAGE_BASE >> 39 & 511,
+    image_index = const IMAGE_BASE >> 30 & 511,
+    low = const LOW * PAGE,
+    low_directories = const LOW_DIRECTORIES * PAGE,
+    high = const HIGH * PAGE,
+    image_directory = const IMAGE_DIRECTORY * PAGE,
+    window_directory = const WINDOW_DIRECTORY * PAGE,
+    window_table = const WINDOW_TABLE * PAGE,
+    identity_pages = const MAPPED >> 21,
+    loaded_at = const LOADED_AT,
+    text_start = const (IMAGE_BASE + LOADED_AT) as i32,
+    com1 = const COM1,
+    line_status = const COM1 + LINE_STATUS,
+    ready = const READY,
+    most_looks = const MOST_LOOKS,
+    no_boot = const ExitCode::NO_BOOT.to_u8() + FIRST_CODE,
+    exit_port = const EXIT_PORT,
 );

@@ -4,13 +4,13 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use x86_64::instructions::port::Port;
 
-use super::cpu;
+use super::{console, cpu};
 use crate::boot::acpi::PowerOff;
 
 /// QEMU's `isa-debug-exit` as the tool places it: a write of n ends the emulator with status 2n + 1.
-const EXIT_PORT: u16 = 0xf4;
+pub(super) const EXIT_PORT: u16 = 0xf4;
 /// Codes start here, so that no status of ours is 1, which QEMU gives when it failed itself.
-const FIRST_CODE: u8 = 0x10;
+pub(super) const FIRST_CODE: u8 = 0x10;
 /// The largest code that fits into the seven bits that arrive.
 const LARGEST_CODE: u8 = 110;
 /// "The code is in the last line."
@@ -36,6 +36,8 @@ pub(crate) fn exit(code: u8) -> ! {
         crate::console::report(format_args!("unikernel: exit code {code}\n"));
         CODE_PRINTED
     };
+    // What has been said is said before the machine is gone.
+    console::drain();
     // SAFETY: the exit device, where there is one; no PC has another device at this port.
     unsafe { Port::new(EXIT_PORT).write(u32::from(value)) };
     let register = POWER_OFF.load(Ordering::Relaxed);

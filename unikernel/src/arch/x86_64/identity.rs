@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use crate::boot::PhysicalMemory;
 
 /// The end of what the entry code maps.
-const MAPPED: u64 = 4 << 30;
+pub(super) const MAPPED: u64 = 4 << 30;
 
 /// The identity map of boot. Exists until [`leave_identity_map`](super::tables::leave_identity_map) takes it.
 pub(crate) struct IdentityMap(());

@@ -4,9 +4,26 @@
 //! without a VEX prefix leave the upper halves of wider registers alone (SDM 1, 14.1).
 
 use core::arch::global_asm;
+use core::mem::offset_of;
+
+use super::trap::Frame;
 
 /// Bytes from one stub to the next.
 const STUB: u64 = 16;
+
+// The frame as the stubs push it: vectors and MXCSR lowest, on a 16-byte boundary as `movaps` needs it; then fifteen registers, the
+// first pushed the highest; then what each stub and the processor push.
+const _: () = {
+    assert!(offset_of!(Frame, vectors) == 0 && offset_of!(Frame, control) == 16 * 16);
+    assert!(offset_of!(Frame, r15) == offset_of!(Frame, control) + 16);
+    assert!(offset_of!(Frame, rax) == offset_of!(Frame, r15) + 14 * 8);
+    assert!(offset_of!(Frame, rbp) == offset_of!(Frame, rax) - 6 * 8);
+    assert!(offset_of!(Frame, vector) == offset_of!(Frame, rax) + 8);
+    assert!(offset_of!(Frame, error) == offset_of!(Frame, vector) + 8);
+    assert!(offset_of!(Frame, rip) == offset_of!(Frame, error) + 8);
+    assert!(size_of::<Frame>() == offset_of!(Frame, rip) + 5 * 8);
+    assert!(size_of::<Frame>().is_multiple_of(16));
+};
 
 // Entry contract: an interrupt gate on an interrupt stack; the processor has aligned the stack to 16 bytes and pushed SS, RSP,
 // RFLAGS, CS, RIP and, for some vectors, an error code (SDM 3A, 6.13 and 6.14.2). Each stub evens this out to error code and
@@ -14,11 +31,11 @@ const STUB: u64 = 16;
 global_asm!(
     r#"
     .text
-    .balign 16
+    .balign {stub}
 unikernel_stubs:
     .set vector, 0
     .rept 256
-    .balign 16
+    .balign {stub}
     .if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 || vector == 30)
     push    0
     .endif
@@ -43,7 +60,7 @@ unikernel_stubs:
     push    r13
     push    r14
     push    r15
-    sub     rsp, 272
+    sub     rsp, {saved}
     movaps  [rsp], xmm0
     movaps  [rsp + 16], xmm1
     movaps  [rsp + 32], xmm2
@@ -60,14 +77,14 @@ unikernel_stubs:
     movaps  [rsp + 208], xmm13
     movaps  [rsp + 224], xmm14
     movaps  [rsp + 240], xmm15
-    stmxcsr [rsp + 256]
-    mov     dword ptr [rsp + 260], 0x1f80   // all floating-point exceptions masked: the state after reset
-    ldmxcsr [rsp + 260]
+    stmxcsr [rsp + {control}]
+    mov     dword ptr [rsp + {control} + 4], 0x1f80   // all floating-point exceptions masked: the state after reset
+    ldmxcsr [rsp + {control} + 4]
     cld
     mov     rdi, rsp
     xor     ebp, ebp
     call    {trap}
-    ldmxcsr [rsp + 256]
+    ldmxcsr [rsp + {control}]
     movaps  xmm0, [rsp]
     movaps  xmm1, [rsp + 16]
     movaps  xmm2, [rsp + 32]
@@ -84,7 +101,7 @@ unikernel_stubs:
     movaps  xmm13, [rsp + 208]
     movaps  xmm14, [rsp + 224]
     movaps  xmm15, [rsp + 240]
-    add     rsp, 272
+    add     rsp, {saved}
     pop     r15
     pop     r14
     pop     r13
@@ -104,6 +121,9 @@ unikernel_stubs:
     iretq
     "#,
     trap = sym super::trap::unikernel_trap,
+    stub = const STUB,
+    saved = const offset_of!(Frame, r15),
+    control = const offset_of!(Frame, control),
 );
 
 unsafe extern "C" {

@@ -19,6 +19,7 @@ pub(crate) mod memory_functions;
 pub(crate) mod memory_types;
 pub(crate) mod mtrr;
 pub(crate) mod paging;
+mod patience;
 pub(crate) mod places;
 #[cfg(unikernel_test)]
 pub(crate) mod ring3;

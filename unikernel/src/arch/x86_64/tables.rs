@@ -11,7 +11,7 @@ use x86_64::instructions::tlb;
 use x86_64::structures::paging::PageTableFlags as Flags;
 
 pub(super) use super::address::RECURSIVE_SLOT;
-use super::address::{IMAGE_BASE, KERNEL_SLOTS, PAGE, RECURSIVE_BASE};
+use super::address::{IMAGE_BASE, KERNEL_SLOTS, LOADED_AT, PAGE, RECURSIVE_BASE};
 use super::identity::IdentityMap;
 use super::image::{self, Rights, Section};
 use super::memory_functions::clear_page;
@@ -23,22 +23,31 @@ use crate::memory::page::Frame;
 #[cfg(unikernel_test)]
 use crate::test::probe::PageRights;
 
-/// What `entry` fills: ten tables, in the order its drawing gives.
+/// What `entry` fills: tables in the order of the numbers below.
 #[repr(C, align(4096))]
-pub(super) struct BootTables(UnsafeCell<[[u64; 512]; super::entry::BOOT_TABLES]>);
+pub(super) struct BootTables(UnsafeCell<[[u64; 512]; BOOT_TABLES]>);
 
 // SAFETY: the processor reads the tables; they are written by the entry code before Rust starts, and afterwards only
 // through `write`, each entry by whoever it belongs to: a window's by its CPU, the rest during boot.
 unsafe impl Sync for BootTables {}
 
 pub(super) static BOOT_TABLES_MEMORY: BootTables =
-    BootTables(UnsafeCell::new([[0; 512]; super::entry::BOOT_TABLES]));
+    BootTables(UnsafeCell::new([[0; 512]; BOOT_TABLES]));
 
 const ROOT: usize = 0;
-const HIGH: usize = 6;
-const IMAGE_DIRECTORY: usize = 7;
-const WINDOW_DIRECTORY: usize = 8;
-const WINDOW_TABLE: usize = 9;
+/// The table of the slot of low memory, as it is during boot.
+pub(super) const LOW: usize = 1;
+/// The first of its four directories.
+pub(super) const LOW_DIRECTORIES: usize = 2;
+/// The table of the last slot.
+pub(super) const HIGH: usize = 6;
+/// The directory of the image.
+pub(super) const IMAGE_DIRECTORY: usize = 7;
+/// The directory whose last table is that of the windows.
+pub(super) const WINDOW_DIRECTORY: usize = 8;
+/// The table of the windows.
+pub(super) const WINDOW_TABLE: usize = 9;
+const BOOT_TABLES: usize = 10;
 
 const LARGE_PAGE: usize = 1 << 21;
 
@@ -124,6 +133,10 @@ pub(super) fn is_mapped(address: usize) -> bool {
 /// The second time: the large pages are gone.
 pub(crate) fn map_image(frames: &mut EarlyFrames) -> Result<(), OutOfFrames> {
     let sections = image::sections();
+    assert!(
+        sections[0].range.start == IMAGE_BASE + LOADED_AT,
+        "T4: the image lies where the entry code believes it to lie"
+    );
     let mut spans = 0;
     for slot in 0..512 {
         let span = IMAGE_BASE + slot * LARGE_PAGE;
@@ -284,7 +297,7 @@ pub(super) unsafe fn clear_frame(frame: u64) {
     unsafe { clear_page(window.pointer()) }
 }
 
-/// Writes an entry of the table that all windows share.
+/// Writes an entry of the table that all windows share: one of the CPU's own.
 pub(super) fn set_window_entry(slot: usize, value: u64) {
     write(boot_entry(WINDOW_TABLE, slot), value);
 }

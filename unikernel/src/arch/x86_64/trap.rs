@@ -19,8 +19,9 @@ use crate::trap::{Exception, Registers};
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Frame {
-    vectors: [[u64; 2]; 16],
-    control: [u32; 4],
+    pub(super) vectors: [[u64; 2]; 16],
+    /// MXCSR as it was, and room for the one that handlers start with.
+    pub(super) control: [u32; 4],
     pub(crate) r15: u64,
     pub(crate) r14: u64,
     pub(crate) r13: u64,
