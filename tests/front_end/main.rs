@@ -8,6 +8,7 @@ mod endings;
 mod examples;
 mod figures;
 mod images;
+mod machines;
 mod picture;
 mod screen;
 mod tool;
@@ -44,6 +45,7 @@ fn trials(shown: bool) -> Result<Vec<Trial>, Error> {
     trials.push(front_end::whole_suite(&images.suite, Boot::Bios, shown));
     trials.push(front_end::whole_suite(&images.suite, Boot::Uefi, shown));
     trials.extend(boots::trials(&images));
+    trials.extend(machines::trials(&images));
     trials.extend(endings::trials(&images));
     trials.extend(examples::trials(&images));
     trials.extend(screen::trials(&images));
