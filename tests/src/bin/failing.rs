@@ -44,7 +44,7 @@ fn f_returns_an_error() -> Result<(), &'static str> {
     Err("not today")
 }
 
-#[unikernel::test(ignore)]
+#[unikernel::test(ignore = "it takes an hour")]
 fn g_is_ignored() {
     panic!("ran all the same");
 }

@@ -34,7 +34,9 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// - `should_panic` or `should_panic = "text"`: passes if it panics, with a message that contains the text;
 /// - `should_fault = "reason"`: passes if it causes a CPU exception whose reported cause contains the reason;
 /// - `timeout = "2s"` (or `"500ms"`): how long it may take, 10 seconds if it does not say;
-/// - `ignore`: runs only when ignored tests are asked for.
+/// - `ignore` or `ignore = "why"`: runs only when ignored tests are asked for.
+///
+/// Each of them once.
 #[proc_macro_attribute]
 pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let function = parse_macro_input!(item as ItemFn);

@@ -15,7 +15,7 @@ pub(crate) struct TestOptions {
     should_panic: Option<LitStr>,
     should_fault: Option<LitStr>,
     timeout_ms: Option<u32>,
-    ignore: bool,
+    ignore: Option<LitStr>,
 }
 
 /// One option: a word, or a word and a text.
@@ -36,7 +36,26 @@ impl Parse for Setting {
     }
 }
 
+/// Reads options separated by commas, each of them once.
+fn settings(input: ParseStream<'_>) -> Result<Vec<Setting>> {
+    let mut settings: Vec<Setting> = Vec::new();
+    for setting in Punctuated::<Setting, Token![,]>::parse_terminated(input)? {
+        if settings.iter().any(|other| other.word == setting.word) {
+            let message = format!("`{}` is given twice", setting.word);
+            return Err(syn::Error::new(setting.word.span(), message));
+        }
+        settings.push(setting);
+    }
+    Ok(settings)
+}
+
 impl Setting {
+    /// Returns the text, which may be left out.
+    fn text_or_none(self) -> LitStr {
+        let span = self.word.span();
+        self.text.unwrap_or_else(|| LitStr::new("", span))
+    }
+
     fn required_text(self) -> Result<LitStr> {
         let missing =
             || syn::Error::new(self.word.span(), format!("write `{} = \"…\"`", self.word));
@@ -54,16 +73,12 @@ impl Setting {
 impl Parse for TestOptions {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         let mut options = Self::default();
-        for setting in Punctuated::<Setting, Token![,]>::parse_terminated(input)? {
-            let span = setting.word.span();
+        for setting in settings(input)? {
             match setting.word.to_string().as_str() {
-                "should_panic" => {
-                    options.should_panic =
-                        Some(setting.text.unwrap_or_else(|| LitStr::new("", span)))
-                }
+                "should_panic" => options.should_panic = Some(setting.text_or_none()),
                 "should_fault" => options.should_fault = Some(setting.required_text()?),
                 "timeout" => options.timeout_ms = Some(milliseconds(&setting.required_text()?)?),
-                "ignore" => options.ignore = true,
+                "ignore" => options.ignore = Some(setting.text_or_none()),
                 _ => {
                     return setting
                         .unknown("`should_panic`, `should_fault`, `timeout` and `ignore`");
@@ -89,7 +104,10 @@ impl TestOptions {
             (None, None) => quote! { Success },
         };
         let timeout_ms = self.timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS);
-        let ignore = self.ignore;
+        let ignore = match &self.ignore {
+            Some(why) => quote! { ::core::option::Option::Some(#why) },
+            None => quote! { ::core::option::Option::None },
+        };
         quote! { ::unikernel::__test!(#name, ::unikernel::test::Expectation::#expectation, #timeout_ms, #ignore); }
     }
 }
@@ -123,7 +141,7 @@ pub(crate) struct BenchOptions {
 impl Parse for BenchOptions {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         let mut options = Self::default();
-        for setting in Punctuated::<Setting, Token![,]>::parse_terminated(input)? {
+        for setting in settings(input)? {
             match setting.word.to_string().as_str() {
                 "metric" => options.metric = Some(setting.required_text()?),
                 "param" => options.parameter = Some(setting.required_text()?),
@@ -148,7 +166,10 @@ mod tests {
         let options = parse(r#"should_fault = "null", timeout = "500ms", ignore"#).unwrap();
 
         assert_eq!(options.should_fault.unwrap().value(), "null");
-        assert_eq!((options.timeout_ms, options.ignore), (Some(500), true));
+        assert_eq!(options.timeout_ms, Some(500));
+        assert_eq!(options.ignore.unwrap().value(), "");
+        let ignored = parse(r#"ignore = "takes an hour""#).unwrap().ignore;
+        assert_eq!(ignored.unwrap().value(), "takes an hour");
         assert_eq!(parse(r#"timeout = "2s""#).unwrap().timeout_ms, Some(2000));
         assert_eq!(
             parse("should_panic").unwrap().should_panic.unwrap().value(),
@@ -164,6 +185,11 @@ mod tests {
             (r#"timeout = "2""#, "whole number with a unit"),
             (r#"timeout = "0s""#, "whole number with a unit"),
             (r#"should_panic, should_fault = "x""#, "ends once"),
+            (
+                r#"timeout = "2s", ignore, timeout = "3s""#,
+                "`timeout` is given twice",
+            ),
+            ("ignore, ignore", "`ignore` is given twice"),
         ];
 
         for (options, message) in table {

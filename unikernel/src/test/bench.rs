@@ -75,7 +75,10 @@ impl Bencher {
     }
 
     /// Measures `operation` in batches of `count` a sample; the record gives the cost of one.
+    ///
+    /// A second call adds its samples to the first one's; `count` must be the same then.
     pub fn iter_batch<T>(&mut self, count: u32, mut operation: impl FnMut() -> T) {
+        let first = self.samples.len();
         for _ in 0..WARM_UP + SAMPLES {
             let start = ticks();
             for _ in 0..count {
@@ -85,7 +88,7 @@ impl Bencher {
             self.samples
                 .push((end - start).saturating_sub(self.overhead));
         }
-        self.samples.drain(..WARM_UP);
+        self.samples.drain(first..first + WARM_UP);
         self.per_sample = u64::from(count);
     }
 
@@ -153,5 +156,18 @@ mod tests {
             (calls, bencher.samples.len(), bencher.per_sample),
             (2 * (WARM_UP + SAMPLES), SAMPLES, 2)
         );
+    }
+
+    #[test]
+    fn a_second_call_throws_away_its_own_warm_up() {
+        let mut bencher = Bencher::default();
+        for sample in 0..10 {
+            bencher.record(sample);
+        }
+
+        bencher.iter(|| ());
+
+        assert_eq!(bencher.samples.len(), 10 + SAMPLES);
+        assert_eq!(bencher.samples[..10], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     }
 }

@@ -55,19 +55,19 @@ pub struct Test {
     function: fn(),
     expectation: Expectation,
     timeout_ms: u32,
-    ignored: bool,
+    ignored: Option<&'static str>,
 }
 
 impl Test {
     /// Describes a test: its module path with the crate's name in front, what it runs, how it is to end, how long it may take,
-    /// and whether it runs only when asked for. The attribute macro calls this.
+    /// and, if it runs only when asked for, why; nothing else needs a text. The attribute macro calls this.
     #[must_use]
     pub const fn new(
         path: &'static str,
         function: fn(),
         expectation: Expectation,
         timeout_ms: u32,
-        ignored: bool,
+        ignored: Option<&'static str>,
     ) -> Self {
         Self {
             path,

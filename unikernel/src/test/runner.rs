@@ -41,7 +41,7 @@ fn list() {
         println!(
             "{}: test{}",
             test.name(),
-            if test.ignored { " [ignored]" } else { "" }
+            test.ignored.map_or("", |_| " [ignored]")
         );
     }
     for bench in bench::sorted() {
@@ -60,7 +60,9 @@ fn run(options: &Options) -> ExitCode {
     let all = sorted();
     let chosen: Vec<_> = all
         .iter()
-        .filter(|test| options.selects(test.name()) && (test.ignored || !options.ignored()))
+        .filter(|test| {
+            options.selects(test.name()) && (test.ignored.is_some() || !options.ignored())
+        })
         .collect();
     println!(
         "\nrunning {} test{}",
@@ -69,11 +71,13 @@ fn run(options: &Options) -> ExitCode {
     );
     let mut tally = Tally::default();
     for test in &chosen {
-        if test.ignored && !options.ignored() && !options.include_ignored() {
-            println!("test {} ... ignored", test.name());
-            tally.ignored += 1;
-        } else {
-            run_one(test, options.nocapture(), &mut tally);
+        match test.ignored {
+            Some(why) if !options.ignored() && !options.include_ignored() => {
+                let comma = if why.is_empty() { "" } else { ", " };
+                println!("test {} ... ignored{comma}{why}", test.name());
+                tally.ignored += 1;
+            }
+            _ => run_one(test, options.nocapture(), &mut tally),
         }
     }
     tally.print(all.len() - chosen.len(), start)
