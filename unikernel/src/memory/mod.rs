@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `frame` | physical frames: who has which, and how many are left |
 //! | `table` | page tables: what is mapped where, one body for all levels |
+//! | `region` | promises about pages: what an address space has where, before anything is mapped |
 //! | `root` | whole sets of tables, as an application edits them |
 //!
 //! Words: a *page* is virtual, a *frame* is physical, a *leaf* maps one onto the other; addresses are in bytes.
@@ -24,6 +25,7 @@ pub(crate) mod kernel;
 pub(crate) mod machine;
 mod owned;
 pub(crate) mod page;
+pub(crate) mod region;
 pub(crate) mod root;
 #[cfg(any(test, unikernel_test))]
 pub(crate) mod scenario;

@@ -1,0 +1,24 @@
+//! Names of objects.
+
+use core::fmt;
+
+/// The name of an object. Names of objects that ended are never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ObjectId {
+    index: u32,
+    generation: u32,
+}
+
+impl ObjectId {
+    /// Makes the name of the object in a place, the `generation`th that was there.
+    #[must_use]
+    pub(crate) const fn new(index: u32, generation: u32) -> Self {
+        Self { index, generation }
+    }
+}
+
+impl fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.index, self.generation)
+    }
+}
