@@ -57,8 +57,10 @@ impl RegionMap {
 
     /// Sees to it that the next `more` regions need no memory.
     pub(crate) fn prepare(&mut self, more: usize) -> Result<(), RegionError> {
-        self.tree.prepare(more)?;
-        self.regions.grow(self.tree.slots(), || None)
+        let slots = self.tree.slots_for(more)?;
+        // In this order no slot of the tree is ever without a place for its region, even if the second step fails.
+        self.regions.grow(slots, || None)?;
+        self.tree.prepare(slots)
     }
 
     /// Returns the region that has the page.
@@ -190,7 +192,7 @@ impl RegionMap {
         Ok(self.take(index))
     }
 
-    /// Removes the region that starts at `start`.
+    /// Removes the region that starts at `start`, made or not.
     pub(crate) fn remove(&mut self, start: Page) -> Option<Region> {
         let index = self.index_at(start).ok()?;
         Some(self.take(index))

@@ -215,6 +215,9 @@ impl Region {
 
     /// Makes the region of the other side of a fork. This one's counters are not changed, since the fork may still fail.
     pub(crate) fn fork(&self) -> Result<Self, RegionError> {
+        if self.is_locked() {
+            return Err(RegionError::Locked(self.range));
+        }
         let kind = match &self.kind {
             Kind::Heap => return Err(RegionError::OneSpaceOnly(self.range)),
             Kind::Guarded(sections) => Kind::Guarded(sections.try_clone()?),

@@ -108,17 +108,17 @@ impl Tree {
         self.len as usize
     }
 
-    /// Returns how many slots there are; every index is below.
-    pub(super) const fn slots(&self) -> usize {
-        self.nodes.as_slice().len()
+    /// Returns how many slots `more` further spans take.
+    pub(super) fn slots_for(&self, more: usize) -> Result<usize, RegionError> {
+        self.len()
+            .checked_add(more)
+            .filter(|&slots| slots < NONE as usize)
+            .ok_or(RegionError::OutOfMemory)
     }
 
-    /// Makes slots for `more` further spans. Out of memory, there are as many as before.
-    pub(super) fn prepare(&mut self, more: usize) -> Result<(), RegionError> {
-        let slots = self.len().checked_add(more);
-        let slots = slots.filter(|&slots| slots < NONE as usize);
-        self.nodes
-            .grow(slots.ok_or(RegionError::OutOfMemory)?, || Node::FREE)
+    /// Makes at least so many slots. Out of memory, there are as many as before.
+    pub(super) fn prepare(&mut self, slots: usize) -> Result<(), RegionError> {
+        self.nodes.grow(slots, || Node::FREE)
     }
 
     /// Returns the span that holds a key.
@@ -249,7 +249,7 @@ impl Tree {
             return slot;
         }
         assert!(
-            (self.fresh as usize) < self.slots(),
+            (self.fresh as usize) < self.nodes.as_slice().len(),
             "T4: a slot is prepared for each span"
         );
         self.fresh += 1;
@@ -423,6 +423,11 @@ const fn side_of(key: u64, start: u64) -> usize {
 
 #[cfg(test)]
 impl Tree {
+    /// Returns how many slots there are.
+    pub(super) const fn slots(&self) -> usize {
+        self.nodes.as_slice().len()
+    }
+
     /// Returns how many nodes a walk meets at most.
     pub(super) fn steps(&self) -> u32 {
         self.height(self.root)

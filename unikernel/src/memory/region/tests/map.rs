@@ -395,6 +395,8 @@ fn a_reserved_region_is_published_or_abandoned_and_nothing_else() {
     assert_eq!(map.split(page(200), page(204), Counters::NONE), locked);
     assert_eq!(map.shrink_from_start(page(200), 1), locked);
     assert_eq!(map.shrink_from_end(page(200), 1), locked);
+    let fork = map.find(page(200)).unwrap().fork();
+    assert_eq!(fork.map(drop), locked);
     assert_eq!(map.publish(page(300)), Err(not_locked));
     assert_eq!(map.abandon(page(300)).err(), Some(not_locked));
     assert_eq!(
@@ -446,7 +448,10 @@ fn prepared_regions_find_their_slots() {
     let mut map = map_of(&[]);
 
     assert_eq!(map.prepare(usize::MAX), Err(RegionError::OutOfMemory));
-    assert_eq!(map.prepare(1 << 31), Err(RegionError::OutOfMemory));
+    assert_eq!(
+        map.prepare(u32::MAX as usize),
+        Err(RegionError::OutOfMemory)
+    );
     assert_eq!(map.prepare(100), Ok(()));
     let slots = map.slots();
     for start in 100..200 {
