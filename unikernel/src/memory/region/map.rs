@@ -7,6 +7,9 @@
 //! A region that takes more than one step to make is *reserved* first: it holds its place, nobody else gets it, and faults see
 //! nothing. Then it is *published*, or *abandoned*.
 //!
+//! The map knows nothing of what is mapped. Who takes pages off a region, or cuts it, has unmapped and counted them, and says
+//! which part of the counters is above the cut.
+//!
 //! What could fail is checked before anything is changed. Who has to be sure that a change will succeed, because something else
 //! cannot be undone, calls [`RegionMap::prepare`] first.
 

@@ -317,6 +317,19 @@ fn kinds_join_with_their_own_only() {
     assert!(!fits(Kind::Ring, Kind::Ring) && !fits(dma(8), dma(12)));
 }
 
+/// Proves M112: one region has one memory type.
+#[test]
+fn device_memory_that_is_cached_otherwise_stays_apart() {
+    let combining = Kind::Fixed {
+        first: Frame::new(12),
+        memory_type: MemoryType::WriteCombining,
+    };
+
+    let lower = region(100, 4, fixed(8));
+
+    assert!(!lower.can_join(&region(104, 4, combining)));
+}
+
 #[test]
 fn regions_on_both_sides_of_the_hole_between_the_halves_do_not_join() {
     let lower = region((1 << 35) - 1, 1, LAZY);

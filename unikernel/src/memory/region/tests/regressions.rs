@@ -60,6 +60,52 @@ fn taking_the_middle_of_a_region_leaves_head_and_tail() {
     assert_eq!(content, Content::Object(ObjectId::new(7, 1), 37));
 }
 
+/// Proves M44, M123: a fork mapped the pages of a hole again, since it went by the distance from the start of what was one
+/// region before.
+#[test]
+fn a_hole_is_a_hole_on_both_sides_of_a_fork() {
+    let mut map = map_of(&[]);
+    add(&mut map, region(200, 10, object(30)));
+    cut_out(&mut map, 203, 4);
+    let mut child = map_of(&[]);
+
+    for parent in map.iter() {
+        add(&mut child, parent.fork().unwrap());
+    }
+    child.join_around(page(200));
+
+    assert_eq!(ranges_of(&child), [(200, 3), (207, 3)]);
+    assert!((203..207).all(|hole| child.find(page(hole)).is_none()));
+    let content = child.find(page(209)).unwrap().content(page(209));
+    assert_eq!(content, Content::Object(ObjectId::new(7, 1), 39));
+}
+
+/// Proves M48, M123: a change of rights where nothing is dereferenced null, and one over two regions was done in part.
+#[test]
+fn a_range_is_known_to_be_fit_before_its_first_region_changes() {
+    let mut map = map_of(&[(200, 10)]);
+    add(&mut map, region(220, 8, Kind::Ring));
+
+    assert_eq!(map.pieces(range(100, 50)).unwrap().count(), 0);
+    assert!(map.pieces(range(200, 24)).is_err());
+
+    let met = map.pieces(range(200, 28)).unwrap();
+    let regions: Vec<u64> = met.map(|piece| piece.region.number()).collect();
+    assert_eq!(regions, [200, 220]);
+}
+
+/// Proves M56, M123: neither kernel stacks nor those of tasks had a guard.
+#[test]
+fn a_stack_cannot_be_made_without_a_guard() {
+    for len in 2..6 {
+        let stack = region(200, len, Kind::Stack);
+        let guard = Content::Nothing(Absence::StackGuard);
+        assert_eq!(stack.content(page(200)), guard);
+    }
+
+    assert!(try_region(200, 1, Kind::Stack).is_err());
+}
+
 /// Proves M41, M123: a sorted insert put a new lowest item before the last one.
 #[test]
 fn regions_are_in_order_whatever_order_they_came_in() {
