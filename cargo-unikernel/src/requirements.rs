@@ -76,11 +76,11 @@ fn section_letter(heading: &str) -> Option<String> {
     (letter.len() == 1).then_some(letter)
 }
 
-/// Returns each requirement that a doc comment names, with the function below it.
+/// Returns each requirement that a doc comment names, with the function or the table of cases below it.
 fn proofs(text: &str) -> Vec<(Requirement, String)> {
     let mut found = Vec::new();
     let mut named: Vec<Requirement> = Vec::new();
-    for line in text.lines().map(str::trim) {
+    for line in without_literals(text).lines().map(str::trim) {
         let proof = line
             .strip_prefix("///")
             .and_then(|comment| comment.split_once(" Proves "));
@@ -89,7 +89,7 @@ fn proofs(text: &str) -> Vec<(Requirement, String)> {
                 list.split([',', ' ', '.', ';', ':'])
                     .filter_map(Requirement::parse),
             );
-        } else if let Some(name) = function_name(line) {
+        } else if let Some(name) = item_name(line) {
             found.extend(
                 named
                     .drain(..)
@@ -102,15 +102,83 @@ fn proofs(text: &str) -> Vec<(Requirement, String)> {
     found
 }
 
-fn function_name(line: &str) -> Option<&str> {
-    let before = line.find("fn ")?;
-    let is_plain = line[..before]
-        .split_whitespace()
-        .all(|word| ["pub", "pub(crate)", "async", "const", "unsafe"].contains(&word));
-    let name = line[before + 3..]
+/// Returns the name of the function or constant that a line begins.
+fn item_name(line: &str) -> Option<&str> {
+    const BEFORE: [&str; 7] = [
+        "pub",
+        "pub(crate)",
+        "async",
+        "unsafe",
+        "const",
+        "static",
+        "fn",
+    ];
+    let mut words = line.split_whitespace();
+    let is_item = |word: &str| ["const", "static", "fn"].contains(&word);
+    let before = words.clone().take_while(|word| BEFORE.contains(word));
+    let (count, found) = before.fold((0, false), |(count, found), word| {
+        (count + 1, found || is_item(word))
+    });
+    let name = words
+        .nth(count)?
         .split(|c: char| !c.is_alphanumeric() && c != '_')
         .next()?;
-    (is_plain && !name.is_empty()).then_some(name)
+    (found && !name.is_empty()).then_some(name)
+}
+
+/// Returns a source text with nothing in its strings and characters, so that what looks like a comment is one.
+fn without_literals(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        let literal = literal_len(rest);
+        if rest.starts_with("//") {
+            let end = rest.find('\n').unwrap_or(rest.len());
+            plain += &rest[..end];
+            rest = &rest[end..];
+        } else if literal > 0 {
+            plain.extend(rest[..literal].chars().filter(|&c| c == '\n'));
+            rest = &rest[literal..];
+        } else {
+            // A word is copied whole: an `r` at its end begins no string.
+            let word = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
+            let len = word.unwrap_or(rest.len()).max(next.len_utf8());
+            plain += &rest[..len];
+            rest = &rest[len..];
+        }
+    }
+    plain
+}
+
+/// Returns the length of the string or character literal that a text begins with, 0 if it begins with none.
+fn literal_len(text: &str) -> usize {
+    let raw = text.strip_prefix('r').unwrap_or_default();
+    let hashes = raw.len() - raw.trim_start_matches('#').len();
+    if raw[hashes..].starts_with('"') {
+        let end = format!("\"{}", "#".repeat(hashes));
+        let start = 1 + hashes + 1;
+        let found = text[start..].find(&end);
+        return found.map_or(text.len(), |at| start + at + end.len());
+    }
+    match text.chars().next() {
+        Some(quote @ '"') => escaped_len(text, quote),
+        // A lifetime has no second quote, two characters on.
+        Some(quote @ '\'') if text[1..].starts_with('\\') || text.chars().nth(2) == Some(quote) => {
+            escaped_len(text, quote)
+        }
+        _ => 0,
+    }
+}
+
+/// Returns the length up to the next quote that no backslash stands before.
+fn escaped_len(text: &str, quote: char) -> usize {
+    let mut is_escaped = false;
+    let end = text.char_indices().skip(1).find(|&(_, c)| {
+        let ends = c == quote && !is_escaped;
+        is_escaped = c == '\\' && !is_escaped;
+        ends
+    });
+    end.map_or(text.len(), |(at, _)| at + 1)
 }
 
 fn rust_files(root: &Path) -> Result<Vec<std::path::PathBuf>, Error> {
@@ -148,23 +216,42 @@ mod tests {
 
     #[test]
     fn a_test_proves_what_its_comment_says() {
-        // `DOC` keeps this very text from being read as tests.
         let text = "
-            DOC A sentence.
-            DOC
-            DOC Proves T1, M24.
+            /// A sentence.
+            ///
+            /// Proves T1, M24.
             #[test]
             #[should_panic(expected = \"x\")]
             fn first() {}
 
-            DOC Proves T2.
+            /// Proves T2.
 
             fn not_this_one() {}
-            DOC Proves T3.
-            pub(crate) fn second() {}"
-            .replace("DOC", "///");
+            /// Proves T3.
+            pub(crate) fn second() {}
+            /// Proves T4.
+            const CASES: [u8; 2] = [1, 2];";
 
-        assert_eq!(shown(proofs(&text)), ["T1 first", "M24 first", "T3 second"]);
+        assert_eq!(
+            shown(proofs(text)),
+            ["T1 first", "M24 first", "T3 second", "T4 CASES"]
+        );
+    }
+
+    #[test]
+    fn what_stands_in_a_string_proves_nothing() {
+        let text = r###"
+            fn first<'a>() { let a = ("\"
+                /// Proves T1.
+                fn not_this_one() {}", '"', '\'', 'a');
+            let b = r#"
+                /// Proves T2.
+                fn nor_this() {}"#; // don't "
+            }
+            /// Proves T3: it's the one.
+            fn second() {}"###;
+
+        assert_eq!(shown(proofs(text)), ["T3 second"]);
     }
 
     #[test]
