@@ -38,6 +38,11 @@ pub(crate) fn trials(images: &Images) -> Vec<Trial> {
         "machines::a_serial_line_that_is_stuck_stops_nobody",
         move || stuck(&image),
     ));
+    let image = images.suite.clone();
+    trials.push(Trial::test(
+        "machines::a_processor_without_memory_types_combines_no_writes",
+        move || untyped(&image),
+    ));
     let image = images.program("hello").clone();
     trials.push(Trial::test(
         "machines::a_machine_without_firmware_tables_will_do",
@@ -90,6 +95,16 @@ fn old_processor(image: &Image) -> Result<(), Failed> {
     must_be(&status, &status_of(103), &text)?;
     let sentence = "unikernel: cannot boot: this processor has no long mode with no-execute\r\n";
     must_be(&text.as_str(), &sentence, &text)
+}
+
+/// Proves M114. Without range registers nobody knows the type in effect, and nothing says one.
+fn untyped(image: &Image) -> Result<(), Failed> {
+    let machine = ["-device", EXIT_DEVICE, "-cpu", "max,pat=off,mtrr=off"];
+    let filter = ["-append", "unikernel.test=memory::memory_types"];
+    let (status, text) = by_hand(image, &[&machine[..], &filter].concat())?;
+
+    must_be(&status, &status_of(0), &text)?;
+    must_contain(&text, &["test result: ok. 1 passed"])
 }
 
 /// What is printed and reported goes nowhere, and costs no time.

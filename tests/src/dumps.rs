@@ -10,6 +10,8 @@ use unikernel::test::probe;
 struct Line<'a> {
     first: usize,
     last: usize,
+    /// The number of the first frame; 0 where it has none.
+    frame: usize,
     what: &'a str,
 }
 
@@ -20,13 +22,20 @@ fn lines(text: &str) -> Vec<Line<'_>> {
         let line: &str = line;
         let mut words = line.split_whitespace();
         let (first, last) = (number(words.next())?, number(words.next())?);
+        let _kib = words.next();
+        let frame = number(words.next()).unwrap_or(0);
         let what = line.rsplit_once("  ")?.1;
-        Some(Line { first, last, what })
+        Some(Line {
+            first,
+            last,
+            frame,
+            what,
+        })
     };
     text.lines().filter_map(read).collect()
 }
 
-/// Proves M116. What lies in several parts of memory is told in as many lines.
+/// Proves M111, M116. What lies in several parts of memory is told in as many lines.
 #[unikernel::test]
 fn every_line_lies_in_one_part_of_the_image_and_names_it() {
     let text = describe_pages().to_string();
@@ -91,14 +100,25 @@ fn heap_records_tables_and_temporary_mappings_have_names() {
     assert!((heap.first..heap.last).contains(&grown.as_ptr().addr()));
 }
 
-/// Proves M116.
+/// Proves M36, M116. Lines that touch differ in more than the frame, or their frames do not follow each other.
 #[unikernel::test]
-fn lines_ascend_and_do_not_overlap() {
+fn lines_ascend_do_not_overlap_and_are_as_long_as_can_be() {
     let text = describe_pages().to_string();
 
     let lines = lines(&text);
     assert!(lines.len() > 10, "{text}");
     assert!(lines.is_sorted_by(|low, high| low.first <= low.last && low.last < high.first));
+    for pair in lines.windows(2) {
+        let (low, high) = (&pair[0], &pair[1]);
+        let pages = (low.last + 1 - low.first) / 4096;
+        let follows = low.last + 1 == high.first && low.frame + pages == high.frame;
+        assert!(
+            !follows || low.what != high.what,
+            "{} {}",
+            high.first,
+            high.what
+        );
+    }
 }
 
 /// Proves M9, M116.
