@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 
+use crate::process;
 use crate::size::Size;
 
 /// The program.
@@ -42,12 +43,25 @@ impl Board {
 pub(crate) fn machine(board: Board, memory: Size) -> Command {
     let fixed = "-nodefaults -no-user-config -display none -monitor none -serial stdio -no-reboot -machine pc \
         -device isa-debug-exit,iobase=0xf4,iosize=0x04";
-    let mut command = Command::new(QEMU);
+    let mut command = dying_with_us();
     command
         .args(fixed.split_whitespace())
         .args(board.arguments());
     command.arg("-m").arg(format!("{}K", memory.bytes() >> 10));
     command
+}
+
+/// Returns a command that starts QEMU and has the kernel end it when the tool ends, even by SIGKILL, which nothing else of the tool
+/// survives to do. Where `setpriv` (util-linux) is missing, such a QEMU is left behind.
+fn dying_with_us() -> Command {
+    match (process::find("setpriv"), process::find(QEMU)) {
+        (Some(setpriv), Some(qemu)) => {
+            let mut command = Command::new(setpriv);
+            command.args(["--pdeathsig", "KILL", "--"]).arg(qemu);
+            command
+        }
+        _ => Command::new(QEMU),
+    }
 }
 
 /// Returns the arguments that start an ELF file by PVH.

@@ -2,8 +2,10 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
@@ -28,6 +30,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::test(
             "tool::without_the_tool_an_image_says_how_to_boot_it",
             host_binary,
+        ),
+        Trial::test(
+            "tool::a_tool_that_is_killed_takes_its_machine_with_it",
+            killed,
         ),
         Trial::test("tool::the_doctor_can_be_read_by_programs", doctor),
     ]
@@ -253,6 +259,55 @@ fn host_binary() -> Result<(), Failed> {
     must_be(&output.status.code(), &Some(2), &text)?;
     must_be(&text.lines().count(), &1, &text)?;
     must_contain(&text, &["`cargo unikernel run --bin hello`"])
+}
+
+/// Nothing of the tool runs any more when it is killed; the machine must not go on for ever.
+fn killed() -> Result<(), Failed> {
+    let words = "run --package unikernel-tests --bin endings --direct --timeout 60s -- hang";
+    let mut tool = Command::new(program()?)
+        .args(words.split_whitespace())
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .env_remove("UNIKERNEL_FRONT_END")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let mut said = [0; 8];
+    let stdout = tool.stdout.as_mut().ok_or("the tool has no output")?;
+    let heard = stdout.read_exact(&mut said);
+    let machines = children_of(tool.id());
+    tool.kill()?;
+    tool.wait()?;
+    heard?;
+
+    must_be(&machines.len(), &1, "machines of the tool")?;
+    let end = Instant::now() + Duration::from_secs(10);
+    while is_running(machines[0]) {
+        if Instant::now() > end {
+            return Err(format!("process {} goes on", machines[0]).into());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// Returns the state and the parent of a process (proc(5), `/proc/PID/stat`).
+fn status_of(process: u32) -> Option<(char, u32)> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let mut words = stat.rsplit_once(") ")?.1.split(' ');
+    Some((words.next()?.chars().next()?, words.next()?.parse().ok()?))
+}
+
+fn is_running(process: u32) -> bool {
+    status_of(process).is_some_and(|(state, _)| state != 'Z' && state != 'X')
+}
+
+fn children_of(parent: u32) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|&process| status_of(process).is_some_and(|(_, its)| its == parent))
+        .collect()
 }
 
 /// Proves T2.

@@ -72,8 +72,11 @@ fn word_on_stack(address: usize) -> Option<usize> {
     if !on_stack || !address.is_multiple_of(size_of::<usize>()) {
         return None;
     }
-    // SAFETY: an aligned word of a stack, which is mapped for good, and nothing else runs on it now.
-    Some(unsafe { core::ptr::with_exposed_provenance::<usize>(address).read() })
+    let word = core::ptr::with_exposed_provenance::<usize>(address);
+    // SAFETY: an aligned word of a stack, which is mapped for good; any bits are a number. Functions that are under way on it may
+    // hold references to the word and change it later, which a volatile read does not take for granted. Nobody changes it now: the
+    // stack is this CPU's, whose interrupted code waits, or is the caller of this.
+    Some(unsafe { word.read_volatile() })
 }
 
 fn is_code(address: usize) -> bool {
