@@ -20,7 +20,6 @@ const INTERNAL: u8 = 70;
     name = "cargo unikernel",
     bin_name = "cargo unikernel",
     version,
-    disable_help_subcommand = true,
     after_help = "Examples:
   cargo unikernel new hello             make a project
   cargo unikernel run                   build it, boot it, show what it prints

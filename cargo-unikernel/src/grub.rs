@@ -6,6 +6,9 @@ use crate::module::Module;
 
 const TEMPLATE: &str = include_str!("../../grub/grub.cfg");
 const LOADED_LINE: &[u8] = b"unikernel: image loaded\n";
+/// What GRUB says between the loaded image and its start, on a machine by UEFI without a screen. It matters to nobody: the serial
+/// line is all that is needed.
+const NO_SCREEN_LINE: &[u8] = b"error: no suitable video mode found.\n";
 const FAILED_LINE: &str = "unikernel: GRUB could not start the image";
 
 /// Returns the configuration that boots `/boot/image.elf` with the given words and `/boot/module0` and so on.
@@ -40,6 +43,8 @@ fn quoted(word: &str) -> String {
 pub(crate) struct Gate {
     hidden: Vec<u8>,
     is_open: bool,
+    /// What came after GRUB's last line, as long as it may be [`NO_SCREEN_LINE`].
+    held: Option<Vec<u8>>,
 }
 
 impl Gate {
@@ -48,6 +53,7 @@ impl Gate {
         Self {
             hidden: Vec::new(),
             is_open: false,
+            held: Some(Vec::new()),
         }
     }
 
@@ -56,6 +62,7 @@ impl Gate {
         Self {
             hidden: Vec::new(),
             is_open: true,
+            held: None,
         }
     }
 
@@ -67,7 +74,7 @@ impl Gate {
     /// Takes bytes without carriage returns and returns those that the guest has said.
     pub(crate) fn push(&mut self, bytes: Vec<u8>) -> Vec<u8> {
         if self.is_open {
-            return bytes;
+            return self.without_complaint(bytes);
         }
         let searched = self.hidden.len().saturating_sub(LOADED_LINE.len());
         self.hidden.extend(bytes);
@@ -76,7 +83,29 @@ impl Gate {
             .position(|window| window == LOADED_LINE);
         let Some(at) = found else { return Vec::new() };
         self.is_open = true;
-        self.hidden.split_off(searched + at + LOADED_LINE.len())
+        let rest = self.hidden.split_off(searched + at + LOADED_LINE.len());
+        self.without_complaint(rest)
+    }
+
+    /// Returns what was held back and is the guest's after all, at its end.
+    pub(crate) fn finish(&mut self) -> Vec<u8> {
+        self.held.take().unwrap_or_default()
+    }
+
+    /// Takes what comes after GRUB's last line, and drops the one that GRUB may add.
+    fn without_complaint(&mut self, bytes: Vec<u8>) -> Vec<u8> {
+        let Some(mut held) = self.held.take() else {
+            return bytes;
+        };
+        held.extend(bytes);
+        if let Some(rest) = held.strip_prefix(NO_SCREEN_LINE) {
+            return rest.to_vec();
+        }
+        if !NO_SCREEN_LINE.starts_with(&held) {
+            return held;
+        }
+        self.held = Some(held);
+        Vec::new()
     }
 
     /// Returns why GRUB did not start the image; `text` is what passed the gate. `None` if it did.
@@ -188,6 +217,31 @@ mod tests {
                 .collect();
             assert_eq!(passed, b"guest");
             assert_eq!(gate.failure("guest"), None);
+        }
+    }
+
+    #[test]
+    fn that_there_is_no_screen_is_not_said_by_the_guest() {
+        for (pieces, expected) in [
+            (vec!["error: no suitable video mode found.\nguest"], "guest"),
+            (
+                vec!["error: no suit", "able video mode found.\n", "guest"],
+                "guest",
+            ),
+            (vec!["error: no su", "mmer"], "error: no summer"),
+            (vec!["err"], "err"),
+            (
+                vec!["x\nerror: no suitable video mode found.\n"],
+                "x\nerror: no suitable video mode found.\n",
+            ),
+        ] {
+            let mut gate = Gate::closed();
+            let mut passed = gate.push(LOADED_LINE.to_vec());
+            for piece in pieces {
+                passed.extend(gate.push(piece.as_bytes().to_vec()));
+            }
+            passed.extend(gate.finish());
+            assert_eq!(String::from_utf8(passed).unwrap(), expected);
         }
     }
 

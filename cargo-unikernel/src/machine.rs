@@ -319,7 +319,9 @@ impl Voice {
             }
         };
         self.loading = None;
-        let rest = self.annotator.finish();
+        let held = self.gate.finish();
+        let mut rest = self.annotator.push(&held);
+        rest.extend(self.annotator.finish());
         self.show(&rest, out)?;
         Ok(stopped)
     }

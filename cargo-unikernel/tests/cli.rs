@@ -155,6 +155,7 @@ fn without_machine() -> Vec<Trial> {
             a_new_project_over_another,
         ),
         test("help_is_no_failure", || tool("run --help").ends(0)),
+        test("help_is_found_by_its_name", || tool("help run").ends(0)),
     ]);
     trials
 }

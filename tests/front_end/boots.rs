@@ -71,6 +71,7 @@ fn arguments_arrive(image: &Image, boot_path: Boot) -> Result<(), Failed> {
     )?;
 
     must_be(&outcome.verdict, &Verdict::Exit(0), &outcome.text)?;
+    must_be(&outcome.text.starts_with('<'), &true, &outcome.text)?;
     must_contain(
         &outcome.text,
         &["<plain>\n", "<two words>\n", "<say \"hi\" \\ $HOME; {x}>\n"],

@@ -84,6 +84,7 @@ const ENDINGS: [Ending; 9] = [
             "more calls from there)",
             "endings::main",
             "unikernel::boot::start::boot",
+            "unikernel_start_high + 0x",
         ],
     },
     Ending {

@@ -213,13 +213,13 @@ unikernel_start_pvh:
     xor     eax, eax
     mov     fs, eax
     mov     gs, eax
-    lea     rax, [rip + .Lentry_high]     // physical here; the same distance from the image's start in the high half
+    lea     rax, [rip + unikernel_start_high] // physical here; the same distance from the image's start in the high half
     lea     rcx, [rip + unikernel_text_start]
     sub     rax, rcx
     mov     rcx, {text_start}
     add     rax, rcx
     jmp     rax
-.Lentry_high:
+unikernel_start_high:                     // a name of its own: it ends every backtrace, whichever way the loader came
     lea     rsp, [rip + {stack} + {stack_size}]
     xor     ebp, ebp
     mov     edi, esi
