@@ -21,7 +21,7 @@ struct Ending {
 }
 
 /// Proves T8, T11, M98, M101, M119.
-const ENDINGS: [Ending; 9] = [
+const ENDINGS: [Ending; 10] = [
     Ending {
         name: "success",
         words: &["code", "0"],
@@ -58,6 +58,16 @@ const ENDINGS: [Ending; 9] = [
             " at tests/src/bin/endings.rs:",
             "endings::outer",
             " at tests/src/bin/endings.rs:",
+            "endings::main",
+        ],
+    },
+    Ending {
+        name: "an_allocation_that_fails",
+        words: &["huge"],
+        verdict: Verdict::Exit(101),
+        says: &[
+            "panicked at library/alloc/src/",
+            "memory allocation of 1099511627776 bytes failed",
             "endings::main",
         ],
     },

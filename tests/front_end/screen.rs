@@ -33,9 +33,9 @@ pub(crate) fn trials(images: &Images) -> Vec<Trial> {
     )]
 }
 
-/// Proves M110. The machine tells all it has, so that the screen has scrolled when the last line comes.
+/// Proves M110, M116. The machine tells all it has, so that the screen has scrolled when the last line comes.
 fn printed(image: &Image) -> Result<(), Failed> {
-    let mut screened = Screened::boot(image, &["hang", "unikernel.log=trace"])?;
+    let mut screened = Screened::boot(image, &["dump", "unikernel.log=debug"])?;
     let text = screened.wait_for("hanging\r\n")?;
     must_contain(&text, &["rw-- WC, WC in effect: the framebuffer"])?;
 

@@ -29,12 +29,26 @@ pub(crate) fn report(info: &PanicInfo<'_>) -> ! {
     }
     capture::note_cause(format_args!("{}", info.message()));
     match info.location() {
-        Some(place) => write(format_args!("\npanicked at {place}:\n{}\n", info.message())),
+        Some(place) => write(format_args!(
+            "\npanicked at {}:{}:{}:\n{}\n",
+            short(place.file()),
+            place.line(),
+            place.column(),
+            info.message()
+        )),
         None => write(format_args!("\npanicked:\n{}\n", info.message())),
     }
     print_backtrace(None, Callers::here());
     context::abandon(End::Panicked);
     exit::exit(ExitCode::PANIC.to_u8())
+}
+
+/// Returns the path of a source file without the folder in which the standard library was compiled, as the tool shows it as well:
+/// `library/alloc/src/alloc.rs`.
+fn short(file: &str) -> &str {
+    file.strip_prefix("/rustc/")
+        .and_then(|rest| rest.split_once('/'))
+        .map_or(file, |(_commit, rest)| rest)
 }
 
 /// Prints the calls that led here, innermost first: `first` is an instruction itself, `callers` are return addresses.

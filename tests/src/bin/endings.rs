@@ -26,8 +26,13 @@ fn main() -> Result<ExitCode, Reason> {
         )),
         (Some("error"), Some(reason)) => Err(Reason(reason)),
         (Some("panic"), _) => outer(),
+        (Some("huge"), _) => Ok(ExitCode::from(vec![1; black_box(1 << 40)][0])),
         (Some("overflow"), _) => Ok(ExitCode::from(recurse(0) as u8)),
         (Some("null"), _) => Ok(ExitCode::from(read_null())),
+        (Some("dump"), _) => {
+            unikernel::memory::dump();
+            hang()
+        }
         (Some("hang"), _) => hang(),
         (Some("flood"), _) => Ok(flood()),
         (Some("triple"), _) => triple_fault(),

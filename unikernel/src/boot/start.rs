@@ -17,8 +17,8 @@ use crate::console::{self, report};
 use crate::environment::Module;
 use crate::exit::ExitCode;
 use crate::logger;
+use crate::memory::FRAMES;
 use crate::memory::frame::EarlyFrames;
-use crate::memory::{self, FRAMES};
 
 /// What the application was started with; lives as long as the image.
 pub(crate) struct StartedWith {
@@ -163,9 +163,6 @@ fn describe(info: &BootInfo, command_line: &CommandLine, usable: u64) {
     }
     if let Some(pat) = memory_types::pat() {
         log::debug!("page attribute table {pat:#018x}, {}", FRAMES.totals());
-    }
-    if log::log_enabled!(log::Level::Trace) {
-        memory::dump();
     }
     for error in command_line.option_errors() {
         log::warn!("{error}");

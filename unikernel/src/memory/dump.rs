@@ -32,10 +32,9 @@ pub fn dump() {
 ///
 /// ```no_run
 /// use unikernel::memory::{OwnedFrame, describe_frame};
-/// # use unikernel::prelude::*;
 ///
 /// let frame = OwnedFrame::zeroed()?;
-/// println!("{}", describe_frame(frame.frame()));
+/// unikernel::println!("{}", describe_frame(frame.frame()));
 /// # Ok::<(), unikernel::memory::AllocateError>(())
 /// ```
 #[must_use]
