@@ -191,10 +191,37 @@ fn create_and_destroy_a_root(bencher: &mut Bencher) {
     bencher.iter(|| drop(Root::new()));
 }
 
-#[unikernel::bench(metric = "window.open+close", param = "miss")]
-fn temporary_mapping(bencher: &mut Bencher) {
+/// The frame is still shown from the time before.
+#[unikernel::bench(metric = "window.open+close", param = "hit")]
+fn temporary_mapping_again(bencher: &mut Bencher) {
     let mut frame = OwnedFrame::uncleared().expect("there is a frame");
     bencher.iter_batch(10, || drop(TemporaryMapping::of(black_box(&mut frame))));
+}
+
+/// The slot still shows another frame.
+#[unikernel::bench(metric = "window.open+close", param = "miss")]
+fn temporary_mapping(bencher: &mut Bencher) {
+    const SLOTS: u32 = 16;
+    let mut frames: Vec<_> = (0..=SLOTS)
+        .map(|_| OwnedFrame::uncleared().expect("there is a frame"))
+        .collect();
+    frames.sort_by_key(|frame| frame.frame().number() % SLOTS);
+    let alike =
+        |pair: &[OwnedFrame]| pair[0].frame().number() % SLOTS == pair[1].frame().number() % SLOTS;
+    let first = frames
+        .windows(2)
+        .position(alike)
+        .expect("17 frames have 16 homes");
+    let (mut one, mut other) = (frames.remove(first), frames.remove(first));
+    for _ in 0..300 {
+        let start = bencher.ticks();
+        for _ in 0..5 {
+            drop(TemporaryMapping::of(black_box(&mut one)));
+            drop(TemporaryMapping::of(black_box(&mut other)));
+        }
+        let end = bencher.ticks();
+        bencher.record_shared(end - start, 10);
+    }
 }
 
 /// A first write to a reserved page: fault, zeroed frame, replaced entry, flush, return.

@@ -17,6 +17,7 @@ mod image;
 mod memory;
 mod runner;
 mod time;
+mod windows;
 
 use unikernel::prelude::*;
 

@@ -252,26 +252,6 @@ fn a_free_frame_is_mapped_nowhere() {
     );
 }
 
-/// Proves M28. Windows nest, and each shows its own frame.
-#[unikernel::test]
-fn temporary_mappings_nest() {
-    let mut frames: Vec<OwnedFrame> = (0..8)
-        .map(|_| OwnedFrame::zeroed().expect("there is a frame"))
-        .collect();
-    let mut windows: Vec<_> = frames.iter_mut().map(TemporaryMapping::of).collect();
-
-    for (value, window) in (1..).zip(&mut windows) {
-        window.words_mut().fill(value);
-    }
-
-    assert!(
-        (1..)
-            .zip(&windows)
-            .all(|(value, window)| window.words().iter().all(|&word| word == value))
-    );
-    while windows.pop().is_some() {}
-}
-
 /// Fails the first, the second, … allocation of `operation` until it succeeds. Each failure must leave frames and tables as they
 /// were.
 fn sweep(name: &str, operation: impl Fn() -> bool) {

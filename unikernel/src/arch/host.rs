@@ -139,8 +139,17 @@ pub(crate) mod places {
 pub(crate) mod windows {
     //! No frame to show.
 
+    use crate::memory::page::{Frame, MemoryType};
+    use crate::memory::window::WindowError;
+
     /// There is nothing to show.
     pub(crate) fn show_zero_frame(_frame: u64) {}
+
+    /// There is nothing shown.
+    pub(crate) fn hide(_frame: Frame) {}
+
+    /// There is nothing shown.
+    pub(crate) fn hide_idle() {}
 
     /// No window.
     #[derive(Debug)]
@@ -148,12 +157,23 @@ pub(crate) mod windows {
 
     impl Window {
         /// There is no frame on the host to open one for.
-        pub(crate) fn open(_frame: u64) -> Self {
+        pub(crate) fn open_to_stay(_frame: Frame) -> Self {
+            unreachable!("H1: there is no frame on the host")
+        }
+
+        /// There is no frame on the host to open one for.
+        pub(crate) fn try_open(_frame: Frame, _type: MemoryType) -> Result<Self, WindowError> {
             unreachable!("H1: there is no frame on the host")
         }
 
         /// Returns where the frame is seen.
         pub(crate) fn pointer<T>(&self) -> *mut T {
+            match *self {}
+        }
+    }
+
+    impl Drop for Window {
+        fn drop(&mut self) {
             match *self {}
         }
     }

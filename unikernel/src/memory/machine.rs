@@ -80,6 +80,10 @@ pub(crate) trait Machine {
     /// 2. The frame `from` is not written to meanwhile.
     unsafe fn copy(&self, from: Frame, to: Frame);
 
+    /// Makes temporary mappings that nobody uses show nothing. A frame that is about to be mapped as another memory type than
+    /// write-back must not be seen as both.
+    fn hide_idle(&self) {}
+
     /// Makes a root the one that this CPU translates by. Pages of the lower half that it cached are forgotten.
     ///
     /// # Safety

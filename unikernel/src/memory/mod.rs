@@ -5,6 +5,7 @@
 //! | `frame` | physical frames: who has which, and how many are left |
 //! | `table` | page tables: what is mapped where, one body for all levels |
 //! | `region` | promises about pages: what an address space has where, before anything is mapped |
+//! | `window` | temporary mappings: a frame made visible for a moment, on one CPU |
 //! | `root` | whole sets of tables, as an application edits them |
 //!
 //! Words: a *page* is virtual, a *frame* is physical, a *leaf* maps one onto the other; addresses are in bytes.
@@ -32,7 +33,6 @@ pub(crate) mod scenario;
 #[cfg(test)]
 pub(crate) mod sim;
 pub(crate) mod table;
-#[cfg(test)]
 pub(crate) mod window;
 
 pub use self::address::{AddressError, PAGE_SIZE, PhysAddr, VirtAddr};
@@ -51,6 +51,7 @@ pub use self::table::Translation;
 pub use self::table::entry::{Attributes, Leaf, Marks, Touched};
 pub use self::table::error::{AttributesError, ChangeError, MapError, OutOfFrames, UnmapError};
 pub use self::table::runs::Run;
+pub use self::window::WindowError;
 
 use self::frame::FramePool;
 use crate::arch::machine::frames::PoolMemory;

@@ -119,6 +119,30 @@ pub fn check_tables() {
     crate::memory::check_kernel_tables();
 }
 
+/// Returns the frame that a window of this CPU shows, if there is one. Where none is in use, it was forgotten.
+#[must_use]
+pub fn forgotten_window() -> Option<crate::memory::Frame> {
+    #[cfg(unikernel_test)]
+    return crate::arch::machine::windows::first_used().map(|(frame, _)| frame);
+    #[cfg(not(unikernel_test))]
+    return None;
+}
+
+/// Returns how many frames the slots for windows of this CPU show.
+#[must_use]
+pub fn shown_frames() -> usize {
+    #[cfg(unikernel_test)]
+    return crate::arch::machine::windows::count_shown();
+    #[cfg(not(unikernel_test))]
+    return 0;
+}
+
+/// Closes all windows of this CPU, which nobody may be using.
+pub fn close_windows() {
+    #[cfg(unikernel_test)]
+    crate::arch::machine::windows::close_all();
+}
+
 /// Returns how many pages of the kernel's root map a frame.
 #[must_use]
 pub fn pages_that_map(frame: crate::memory::Frame) -> u64 {

@@ -6,8 +6,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use super::verdict::{self, Failure};
 use super::{Expectation, TESTS, Test, bench, capture};
 use crate::arch::End;
-use crate::arch::machine::windows::zero_frame_contents;
-use crate::arch::machine::{context, timer};
+use crate::arch::machine::{context, timer, windows};
 use crate::boot::command_line::Options;
 use crate::exit::ExitCode;
 use crate::memory::FRAMES;
@@ -116,7 +115,9 @@ fn run_abandonable(test: &Test) -> End {
     timer::forbid();
     timer::limit(None);
     FRAMES.check_invariants();
-    let is_zero = zero_frame_contents().is_none_or(|words| words.iter().all(|&word| word == 0));
+    windows::check_idle();
+    let is_zero =
+        windows::zero_frame_contents().is_none_or(|words| words.iter().all(|&word| word == 0));
     assert!(is_zero, "T4: somebody wrote to the zero frame");
     end
 }

@@ -1,7 +1,7 @@
 //! Running a function on another stack, and abandoning it.
 //!
 //! A test that panics, faults or hangs is given up in the middle: nothing on its stack is unwound, execution goes on where
-//! the test was started. Tasks will die the same way.
+//! the test was started, and only its windows are closed. Tasks will die the same way.
 
 use core::arch::global_asm;
 use core::sync::atomic::Ordering;
@@ -10,6 +10,7 @@ use super::cpu;
 use super::descriptors::{KERNEL_CODE, KERNEL_DATA};
 use super::stacks;
 use super::trap::Frame;
+use super::windows;
 use crate::arch::End;
 
 /// The stack pointer under which the starter's callee-saved registers lie.
@@ -81,7 +82,11 @@ pub(crate) fn run(function: extern "C" fn()) -> End {
     cpu.trap_depth.store(0, Ordering::Relaxed);
     cpu.panics.store(0, Ordering::Relaxed);
     cpu.set_hook(None);
-    end_from(code)
+    let end = end_from(code);
+    if end != End::Returned {
+        windows::close_all();
+    }
+    end
 }
 
 fn end_from(code: u64) -> End {
@@ -120,7 +125,6 @@ pub(super) fn can_abandon() -> bool {
 fn abandonable() -> Option<*mut Recovery> {
     let cpu = cpu::current();
     let recovery = cpu.recovery.load(Ordering::Relaxed);
-    let holds_nothing =
-        cpu.locks_held.load(Ordering::Relaxed) == 0 && cpu.windows.load(Ordering::Relaxed) == 0;
-    (!recovery.is_null() && holds_nothing).then_some(recovery)
+    let holds_no_lock = cpu.locks_held.load(Ordering::Relaxed) == 0;
+    (!recovery.is_null() && holds_no_lock).then_some(recovery)
 }

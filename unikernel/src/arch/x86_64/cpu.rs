@@ -2,6 +2,7 @@
 
 use core::arch::asm;
 use core::arch::x86_64::{__cpuid, __cpuid_count};
+use core::mem::offset_of;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 use x86_64::VirtAddr;
@@ -25,8 +26,10 @@ pub(crate) struct PerCpu {
     interrupts_before_locks: AtomicBool,
     /// How many traps it is inside of, counting none that returned or were abandoned.
     pub(crate) trap_depth: AtomicU32,
-    /// How many temporary mappings it has open.
-    pub(super) windows: AtomicU32,
+    /// How many windows it has open. While this is not 0, what runs here is not moved to another CPU, nor is another task run.
+    windows: AtomicU32,
+    /// How many slots of its windows hold a guest (`memory::window`).
+    pub(super) guests: AtomicU32,
     /// How many panics it is inside of; a second one means the report itself failed.
     pub(crate) panics: AtomicU32,
     /// Where to go when what runs now dies: set while an in-kernel test runs.
@@ -42,12 +45,25 @@ static BOOT_CPU: PerCpu = PerCpu {
     interrupts_before_locks: AtomicBool::new(false),
     trap_depth: AtomicU32::new(0),
     windows: AtomicU32::new(0),
+    guests: AtomicU32::new(0),
     panics: AtomicU32::new(0),
     recovery: AtomicPtr::new(core::ptr::null_mut()),
     hook: AtomicUsize::new(0),
 };
 
 impl PerCpu {
+    /// Takes back one call of [`stay`].
+    #[inline(always)]
+    pub(super) fn may_go(&self) {
+        let windows = self.windows.load(Ordering::Relaxed) - 1;
+        self.windows.store(windows, Ordering::Relaxed);
+    }
+
+    /// Takes back all calls of [`stay`], of code that was given up.
+    pub(super) fn forget_stays(&self) {
+        self.windows.store(0, Ordering::Relaxed);
+    }
+
     /// Returns who sees an exception first.
     pub(super) fn hook(&self) -> Option<Hook> {
         let address = self.hook.load(Ordering::Relaxed);
@@ -70,6 +86,7 @@ pub(crate) fn init_boot_cpu() {
 }
 
 /// Returns the structure of the CPU this runs on.
+#[inline(always)]
 pub(crate) fn current() -> &'static PerCpu {
     let this: *const PerCpu;
     // SAFETY: the GS base holds the address of this CPU's structure from `init_boot_cpu` on, whose first word is that address.
@@ -78,6 +95,17 @@ pub(crate) fn current() -> &'static PerCpu {
     };
     // SAFETY: the structure is a static.
     unsafe { &*this }
+}
+
+/// Keeps what runs here on its CPU, until it [may go](PerCpu::may_go) as often as this was called, and returns the CPU's
+/// structure.
+#[inline(always)]
+pub(super) fn stay() -> &'static PerCpu {
+    // SAFETY: counts in this CPU's structure, in one instruction: before it, any CPU would do, and after it, only this one.
+    unsafe {
+        asm!("inc dword ptr gs:[{}]", const offset_of!(PerCpu, windows), options(nostack));
+    }
+    current()
 }
 
 /// Turns on what the CPU has to defend the kernel from its own mistakes: no execution (SMEP) and no unintended access (SMAP)

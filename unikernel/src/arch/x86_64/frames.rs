@@ -20,7 +20,7 @@ impl PoolHost for PoolMemory {
 
     fn zero(&self, frame: Frame) {
         // SAFETY: 1. the pool, whose host this is, gives the frame to nobody meanwhile.
-        unsafe { tables::clear_frame(frame.start().as_u64()) };
+        unsafe { tables::clear_frame(frame) };
     }
 
     fn open(
@@ -44,7 +44,7 @@ impl PoolHost for PoolMemory {
 }
 
 fn map_record_page(page: usize, spare: &mut SpareFrames<'_>) -> Option<()> {
-    let frame = spare.allocate(Use::Records)?.start().as_u64();
+    let frame = spare.allocate(Use::Records)?;
     // SAFETY: 1. the frame has just been handed out.
     unsafe { tables::clear_frame(frame) };
     let mut table = || {
@@ -52,7 +52,8 @@ fn map_record_page(page: usize, spare: &mut SpareFrames<'_>) -> Option<()> {
             .allocate(Use::PageTable)
             .map(|frame| frame.start().as_u64())
     };
+    let address = frame.start().as_u64();
     // SAFETY: 1. the pool's lock is held, which keeps others from the slot of the records, and the page was seen not to be mapped;
     // 2. and 3. the frames have just been handed out.
-    unsafe { tables::map(page, frame, tables::READ_WRITE, &mut table) }.ok()
+    unsafe { tables::map(page, address, tables::READ_WRITE, &mut table) }.ok()
 }

@@ -7,10 +7,10 @@ use x86_64::registers::control::{Cr3, Cr3Flags, Cr4, Cr4Flags};
 use x86_64::structures::paging::PhysFrame;
 use x86_64::{PhysAddr as RawPhysAddr, VirtAddr as RawVirtAddr};
 
-use super::memory_functions::{clear_page, copy_page};
+use super::memory_functions::copy_page;
 use super::memory_types::has_pat;
 use super::tables::RECURSIVE_SLOT;
-use super::windows::Window;
+use super::windows::{self, Window};
 use crate::memory::address::PhysAddr;
 use crate::memory::machine::{Entries, Invalidation, Link, Machine, Place, SelfMap};
 use crate::memory::page::{Frame, MemoryType, PageSize};
@@ -51,21 +51,23 @@ impl Machine for Paging {
                     shown.as_u64() as usize
                 ))
             }
-            _ => View::Window(Window::open(place.frame.start().as_u64())),
+            _ => View::Window(Window::open_to_stay(place.frame)),
         }
     }
 
     unsafe fn zero(&self, frame: Frame) {
-        let window = Window::open(frame.start().as_u64());
-        // SAFETY: the frame is the caller's alone; a window is a whole, aligned page.
-        unsafe { clear_page(window.pointer()) }
+        // SAFETY: 1. by the caller's 1.
+        unsafe { super::tables::clear_frame(frame) };
     }
 
     unsafe fn copy(&self, from: Frame, to: Frame) {
-        let from = Window::open(from.start().as_u64());
-        let to = Window::open(to.start().as_u64());
+        let (from, to) = (Window::open(from), Window::open(to));
         // SAFETY: the caller vouches for both frames; windows are whole, aligned pages, and two of them.
         unsafe { copy_page(to.pointer(), from.pointer()) }
+    }
+
+    fn hide_idle(&self) {
+        windows::hide_idle();
     }
 
     unsafe fn activate(&self, root: Frame) {

@@ -6,6 +6,7 @@
 //! reached through one *window*, a page whose table lies in the image. Nothing ever maps all of memory.
 
 use core::cell::UnsafeCell;
+use core::sync::atomic::AtomicU64;
 
 use x86_64::instructions::tlb;
 use x86_64::structures::paging::PageTableFlags as Flags;
@@ -85,7 +86,7 @@ pub(crate) unsafe fn map(
         if read(entry) & Flags::PRESENT.bits() == 0 {
             let table = frames().ok_or(OutOfFrames)?;
             // SAFETY: 1. by the caller's 3.
-            unsafe { clear_frame(table) };
+            unsafe { clear_frame(frame_at(table)) };
             write(entry, table | TABLE.bits());
             count_use(address, level);
         }
@@ -105,7 +106,7 @@ fn new_table(frames: &mut EarlyFrames) -> Result<u64, OutOfFrames> {
     let frame = frames.allocate(Use::PageTable).ok_or(OutOfFrames)?;
     let table = frame.start().as_u64();
     // SAFETY: 1. the early allocator serves memory that nobody has (E1).
-    unsafe { clear_frame(table) };
+    unsafe { clear_frame(frame_at(table)) };
     Ok(table)
 }
 
@@ -174,7 +175,7 @@ pub(crate) fn map_image(frames: &mut EarlyFrames) -> Result<(), OutOfFrames> {
 
 /// Fills the empty table for the 2 MiB from `span`, which are loaded at `load`. Returns how many entries it uses.
 fn fill_image_table(table: u64, sections: &[Section], span: usize, load: u64) -> u64 {
-    let window = Window::open(table);
+    let window = Window::open(frame_at(table));
     let entries = window.pointer::<u64>();
     let mut used = 0;
     let entry_for = |address: usize| entries.wrapping_add((address - span) / PAGE);
@@ -263,6 +264,7 @@ fn entry_of(address: usize, level: u8) -> *mut u64 {
     core::ptr::with_exposed_provenance_mut(at)
 }
 
+#[inline(always)]
 fn boot_entry(table: usize, index: usize) -> *mut u64 {
     BOOT_TABLES_MEMORY
         .0
@@ -291,15 +293,24 @@ fn write(entry: *mut u64, value: u64) {
 /// # Safety
 ///
 /// 1. The frame is memory, and nobody's.
-pub(super) unsafe fn clear_frame(frame: u64) {
+pub(super) unsafe fn clear_frame(frame: Frame) {
     let window = Window::open(frame);
     // SAFETY: the window maps the whole frame, which is nobody else's by 1.
     unsafe { clear_page(window.pointer()) }
 }
 
-/// Writes an entry of the table that all windows share: one of the CPU's own.
-pub(super) fn set_window_entry(slot: usize, value: u64) {
-    write(boot_entry(WINDOW_TABLE, slot), value);
+/// Returns the frame at a physical address that a source of frames gave.
+fn frame_at(address: u64) -> Frame {
+    Frame::containing(PhysAddr::new(address)).expect("sources of frames name frames")
+}
+
+/// Returns an entry of the table that all windows share. A slot's is its CPU's.
+#[inline(always)]
+pub(super) fn window_entry(index: usize) -> &'static AtomicU64 {
+    debug_assert!(index < 512, "a table has 512 entries");
+    let entry = boot_entry(WINDOW_TABLE, index);
+    // SAFETY: it lies in the static, and entries of this table are used as atomics only.
+    unsafe { AtomicU64::from_ptr(entry) }
 }
 
 /// Returns the frame of the root that the entry code made, in the image.

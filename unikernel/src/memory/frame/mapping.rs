@@ -134,6 +134,12 @@ impl<H: PoolHost> FramePool<H> {
         }
     }
 
+    /// Returns whether this is the frame that stays zero.
+    #[inline]
+    pub(crate) fn is_zero_frame(&self, frame: Frame) -> bool {
+        self.zero.load(Ordering::Relaxed) == number(frame)
+    }
+
     pub(super) fn known_zero_frame(&self) -> Option<Frame> {
         let number = self.zero.load(Ordering::Acquire);
         (number != NONE).then(|| frame(number))

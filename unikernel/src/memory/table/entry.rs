@@ -50,7 +50,8 @@ const NO_EXECUTE: u64 = 1 << 63;
 
 const FRAME_SHIFT: u32 = 12;
 const FRAME: u64 = 0x000f_ffff_ffff_f000;
-const USED_SHIFT: u32 = 52;
+/// Where the count of used entries starts.
+pub(super) const USED_SHIFT: u32 = 52;
 const USED: u64 = 0x3ff << USED_SHIFT;
 
 /// What rights become in a leaf: present, writable, user, no-execute.
@@ -290,21 +291,12 @@ impl Entry {
     }
 
     /// Returns what a table or leaf lets through by itself.
+    #[inline]
     pub(super) const fn rights(self) -> Rights {
-        let mut rights = Rights::empty();
-        if self.is_present() {
-            rights = rights.union(Rights::READ);
-        }
-        if self.0 & WRITE != 0 {
-            rights = rights.union(Rights::WRITE);
-        }
-        if self.0 & USER != 0 {
-            rights = rights.union(Rights::USER);
-        }
-        if self.0 & NO_EXECUTE == 0 {
-            rights = rights.union(Rights::EXECUTE);
-        }
-        rights
+        // The other way round than in `leaf_rights`.
+        let execute = (!self.0 & NO_EXECUTE) >> 61;
+        let bits = self.0 & (PRESENT | WRITE) | (self.0 & USER) << 1 | execute;
+        Rights::from_bits_truncate(bits as u8)
     }
 
     /// Tells what a leaf maps.
@@ -372,23 +364,18 @@ pub(super) struct LeafBits {
 
 impl LeafBits {
     /// Encodes attributes for leaves in one half. The rights and marks make sense together.
-    pub(super) fn new(attributes: Attributes, half: Half) -> Self {
+    #[inline]
+    pub(super) const fn new(attributes: Attributes, half: Half) -> Self {
+        let slot = slot(attributes.memory_type) as u64;
+        let marks = attributes.marks.bits() as u64;
         let mut bits = leaf_rights(attributes.rights);
-        let slot = slot(attributes.memory_type);
-        for (bit, set) in [
-            (WRITE_THROUGH, slot & 0b001 != 0),
-            (CACHE_DISABLE, slot & 0b010 != 0),
-            (PAT_SMALL, slot & 0b100 != 0),
-            (OWNED, attributes.marks.contains(Marks::OWNED)),
-            (
-                COPY_ON_WRITE,
-                attributes.marks.contains(Marks::COPY_ON_WRITE),
-            ),
-            (GLOBAL, half == Half::Upper),
-        ] {
-            if set {
-                bits |= bit;
-            }
+        // Write-through and cache-disable lie side by side as in the slot; the two marks do the other way round.
+        bits |= (slot & 0b011) << WRITE_THROUGH.trailing_zeros();
+        bits |= (slot >> 2) << PAT_SMALL.trailing_zeros();
+        bits |= (marks & 0b01) << OWNED.trailing_zeros();
+        bits |= (marks >> 1) << COPY_ON_WRITE.trailing_zeros();
+        if matches!(half, Half::Upper) {
+            bits |= GLOBAL;
         }
         Self { small: bits }
     }
@@ -413,22 +400,23 @@ const fn pat_bit(size: PageSize) -> u64 {
 }
 
 /// Returns the bits of rights. Without the right to read there is no other either.
+#[inline]
 const fn leaf_rights(rights: Rights) -> u64 {
     if !rights.contains(Rights::READ) {
         return NO_EXECUTE;
     }
-    let mut bits = PRESENT;
-    if rights.contains(Rights::WRITE) {
-        bits |= WRITE;
-    }
-    if rights.contains(Rights::USER) {
-        bits |= USER;
-    }
-    if !rights.contains(Rights::EXECUTE) {
-        bits |= NO_EXECUTE;
-    }
-    bits
+    let rights = rights.bits() as u64;
+    // To read and to write have the places of present and writable; the other two move.
+    let user = (rights & Rights::USER.bits() as u64) >> 1;
+    let no_execute = (!rights & Rights::EXECUTE.bits() as u64) << 61;
+    rights & (PRESENT | WRITE) | user | no_execute
 }
+
+const _: () = assert!(
+    Rights::READ_WRITE.bits() as u64 == PRESENT | WRITE
+        && (Rights::USER.bits() as u64) >> 1 == USER
+        && (Rights::EXECUTE.bits() as u64) << 61 == NO_EXECUTE
+);
 
 /// A change to leaves that keeps their frames, as masks.
 ///

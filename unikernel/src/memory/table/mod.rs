@@ -13,6 +13,7 @@
 //!     Slot     the short way for one page                 one.rs
 //!     Node     one table, open                            node.rs
 //!     Entry    64 bits                                    entry.rs, memory_type.rs
+//!     Shown    the entry of a temporary mapping           shown.rs
 //!     Stale    what processors may not have noticed       stale.rs
 //! ```
 //!
@@ -48,6 +49,7 @@ pub(crate) mod memory_type;
 pub(crate) mod root;
 pub(crate) mod runs;
 pub(crate) mod section;
+pub(crate) mod shown;
 pub(crate) mod source;
 pub(crate) mod stale;
 
@@ -77,7 +79,7 @@ use self::source::{
 use self::stale::Stale;
 use super::address::{PhysAddr, VirtAddr};
 use super::machine::{Invalidation, Machine, Tables};
-use super::page::{Frame, FrameRange, Level, Page, PageRange, PageSize, Rights};
+use super::page::{Frame, FrameRange, Level, MemoryType, Page, PageRange, PageSize, Rights};
 
 /// Where tables get their frames.
 ///
@@ -403,6 +405,9 @@ impl<'a, M: Machine, F: TableFrames> PageTable<'a, M, F> {
     }
 
     fn check(&self, page: Page, attributes: Attributes) -> Result<Checked, MapError> {
+        if attributes.memory_type() != MemoryType::WriteBack {
+            self.machine.hide_idle();
+        }
         Checked::new(
             self.machine,
             attributes,
