@@ -368,6 +368,42 @@ fn memory_types_are_encoded_in_small_and_large_leaves() {
     });
 }
 
+/// Proves M111: the screen of old is not cached, whatever is asked for, where the firmware says so.
+#[unikernel::test]
+fn what_a_memory_type_comes_to_below_1_mib_is_what_the_fixed_ranges_say() {
+    let in_effect = |physical| {
+        format!(
+            "{:?}",
+            probe::type_in_effect(physical, MemoryType::WriteBack)
+        )
+    };
+
+    if probe::has_fixed_ranges() {
+        assert_eq!(in_effect(0xb_8000), "Some(Uncached)");
+        assert_eq!(in_effect(0x1_0000), "Some(WriteBack)");
+    }
+}
+
+/// Proves M110 where there is a screen: it is the kernel's alone, write-combining, and nobody frees its frames.
+#[unikernel::test]
+fn the_framebuffer_is_write_combining_and_not_owned() {
+    let Some(page) = probe::framebuffer() else {
+        println!("there is no screen here");
+        return;
+    };
+
+    let leaf = Root::kernel().query(page).expect("it is mapped");
+
+    let expected = Attributes::new(READ_WRITE).with_type(MemoryType::WriteCombining);
+    assert_eq!(leaf.attributes, expected);
+    // SAFETY: nobody owns such a frame, and that is the answer.
+    let claimed = unsafe { OwnedFrame::claim(leaf.frame) };
+    assert!(claimed.is_err(), "{claimed:?}");
+    let in_effect =
+        probe::type_in_effect(leaf.frame.start().as_u64(), leaf.attributes.memory_type());
+    assert_eq!(format!("{in_effect:?}"), "Some(WriteCombining)");
+}
+
 /// Proves M17, M22, M23, M33, M82, M122: what is true on the simulator is true here.
 #[unikernel::test]
 fn every_story_about_memory_is_true_on_the_machine() {

@@ -74,7 +74,7 @@ fn a_frame_that_gives_up_its_owner_is_hidden() {
 fn the_tables_of_a_root_are_hidden_when_it_is_gone() {
     let mut root = Root::new().expect("there is a frame for a root");
     let frame = owned();
-    let page = Page::containing(VirtAddr::new(0x21_0000_0000));
+    let page = Page::containing(VirtAddr::new(0x28_0000_0000));
     let attributes = Attributes::new(Rights::READ_WRITE);
     // SAFETY: the root is new, and never active.
     unsafe {
@@ -122,7 +122,7 @@ fn windows_of_one_home_nest_and_end_in_any_order() {
 /// Proves M28, M95: a fault in the middle of a use clears a frame and edits tables by slots of its own.
 #[unikernel::test]
 fn a_fault_in_the_middle_of_a_use_takes_other_slots() {
-    let pages = PageRange::covering(VirtAddr::new(0x21_0000_0000), SLOTS as u64 * PAGE_SIZE)
+    let pages = PageRange::covering(VirtAddr::new(0x28_0000_0000), SLOTS as u64 * PAGE_SIZE)
         .expect("the range is canonical");
     let mut kernel = Root::kernel();
     // SAFETY: nobody else uses these pages.
@@ -206,7 +206,7 @@ fn a_frame_that_is_mapped_as_another_memory_type_is_hidden_first() {
     let mut frame = owned();
     let name = frame.frame();
     drop(TemporaryMapping::of(&mut frame));
-    let page = Page::containing(VirtAddr::new(0x21_0000_0000));
+    let page = Page::containing(VirtAddr::new(0x28_0000_0000));
     let attributes = Attributes::new(Rights::READ_WRITE).with_type(MemoryType::WriteCombining);
     let mut kernel = Root::kernel();
 

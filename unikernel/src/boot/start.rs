@@ -164,6 +164,11 @@ fn describe(info: &BootInfo, command_line: &CommandLine, usable: u64) {
     if let Some(pat) = memory_types::pat() {
         log::debug!("page attribute table {pat:#018x}, {}", FRAMES.totals());
     }
+    if log::log_enabled!(log::Level::Debug)
+        && let Some(ranges) = memory_types::range_types()
+    {
+        log::debug!("memory type ranges: {ranges}");
+    }
     for error in command_line.option_errors() {
         log::warn!("{error}");
     }

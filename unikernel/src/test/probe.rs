@@ -128,6 +128,39 @@ pub fn forgotten_window() -> Option<crate::memory::Frame> {
     return None;
 }
 
+/// Returns what a memory type comes to at a physical address, as the dump tells it.
+#[must_use]
+pub fn type_in_effect(
+    physical: u64,
+    memory_type: crate::memory::MemoryType,
+) -> Option<impl core::fmt::Debug> {
+    let in_effect = crate::arch::machine::places::InEffect::read();
+    in_effect.of(physical, memory_type)
+}
+
+/// Returns whether the firmware says for ranges of memory how they are cached, those below 1 MiB included.
+#[must_use]
+pub fn has_fixed_ranges() -> bool {
+    #[cfg(unikernel_test)]
+    return crate::arch::machine::memory_types::range_types()
+        .is_some_and(|ranges| ranges.has_fixed());
+    #[cfg(not(unikernel_test))]
+    return false;
+}
+
+/// Returns where the framebuffer is mapped, if there is one.
+#[must_use]
+pub fn framebuffer() -> Option<crate::memory::Page> {
+    #[cfg(unikernel_test)]
+    return {
+        let base = crate::arch::machine::address::FRAMEBUFFER_BASE as u64;
+        let page = crate::memory::Page::containing(crate::memory::VirtAddr::new(base));
+        crate::memory::Root::kernel().query(page).map(|_| page)
+    };
+    #[cfg(not(unikernel_test))]
+    return None;
+}
+
 /// Returns how many frames the slots for windows of this CPU show.
 #[must_use]
 pub fn shown_frames() -> usize {

@@ -6,6 +6,7 @@
 use core::arch::asm;
 use core::arch::x86_64::__cpuid;
 
+use spin::Once;
 use x86_64::registers::control::{Cr0, Cr0Flags};
 use x86_64::registers::model_specific::Msr;
 
@@ -19,6 +20,10 @@ const PAT: u32 = 0x277;
 const MTRR_CAPABILITIES: u32 = 0xfe;
 const MTRR_DEFAULT: u32 = 0x2ff;
 const MTRR_FIRST_VARIABLE: u32 = 0x200;
+/// In ascending order of the memory they are about.
+const MTRR_FIXED: [u32; 11] = [
+    0x250, 0x258, 0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26d, 0x26e, 0x26f,
+];
 
 /// Returns whether this CPU has a page attribute table (CPUID 1, EDX bit 16).
 pub(crate) fn has_pat() -> bool {
@@ -58,14 +63,21 @@ pub(crate) fn pat() -> Option<u64> {
     has_pat().then(|| unsafe { Msr::new(PAT).read() })
 }
 
-/// Reads the memory type range registers; nothing on a CPU without them (CPUID 1, EDX bit 12).
-pub(crate) fn range_types() -> Option<RangeTypes> {
-    if __cpuid(1).edx >> 12 & 1 == 0 {
-        return None;
-    }
-    // SAFETY: the registers exist where the CPU says so; reading them changes nothing.
+/// Returns the memory type range registers, which the firmware set and nobody changes; nothing on a CPU without them (CPUID 1, EDX
+/// bit 12).
+pub(crate) fn range_types() -> Option<&'static RangeTypes> {
+    static READ: Once<Option<RangeTypes>> = Once::new();
+    READ.call_once(|| (__cpuid(1).edx >> 12 & 1 == 1).then(read_range_types))
+        .as_ref()
+}
+
+fn read_range_types() -> RangeTypes {
+    const HAS_FIXED: u64 = 1 << 8;
+    // SAFETY: the registers exist, as the caller and the capabilities say; reading them changes nothing.
     let read = |register| unsafe { Msr::new(register).read() };
-    let count = (read(MTRR_CAPABILITIES) & 0xff) as u32;
+    let capabilities = read(MTRR_CAPABILITIES);
+    let fixed = (capabilities & HAS_FIXED != 0).then(|| MTRR_FIXED.map(read));
+    let count = (capabilities & 0xff) as u32;
     let variable = (0..count).map(|index| {
         let register = MTRR_FIRST_VARIABLE + 2 * index;
         VariableRange {
@@ -73,5 +85,5 @@ pub(crate) fn range_types() -> Option<RangeTypes> {
             mask: read(register + 1),
         }
     });
-    Some(RangeTypes::new(read(MTRR_DEFAULT), variable))
+    RangeTypes::new(read(MTRR_DEFAULT), fixed, variable)
 }

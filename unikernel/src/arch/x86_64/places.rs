@@ -91,11 +91,11 @@ pub(crate) fn self_shown() -> Range<u64> {
     RECURSIVE_BASE as u64..(RECURSIVE_BASE + SLOT) as u64
 }
 
-/// The range registers of this CPU, read once.
-pub(crate) struct InEffect(Option<RangeTypes>);
+/// The range registers of this CPU.
+pub(crate) struct InEffect(Option<&'static RangeTypes>);
 
 impl InEffect {
-    /// Reads them, where there are any.
+    /// Takes them as they were read first, where there are any.
     pub(crate) fn read() -> Self {
         Self(memory_types::range_types())
     }
