@@ -24,6 +24,7 @@ mod dump;
 pub(crate) mod frame;
 pub(crate) mod kernel;
 pub(crate) mod machine;
+pub(crate) mod object;
 mod owned;
 pub(crate) mod page;
 pub(crate) mod region;
@@ -44,8 +45,10 @@ pub(crate) use self::kernel::check_kernel_tables;
 pub(crate) use self::kernel::kernel_runs;
 #[cfg(unikernel)]
 pub(crate) use self::kernel::map_device;
+pub use self::object::{ObjectError, ObjectId, pager};
 pub use self::owned::{OwnedFrame, OwnedFrames, TemporaryMapping, ZERO_FRAME, ZeroFrame};
 pub use self::page::{Access, Frame, FrameRange, MemoryType, Page, PageRange, PageSize, Rights};
+pub use self::region::Name;
 pub use self::root::{Active, Root};
 pub use self::table::Translation;
 pub use self::table::entry::{Attributes, Leaf, Marks, Touched};

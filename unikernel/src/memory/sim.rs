@@ -29,6 +29,7 @@ use super::machine::{Entries, Invalidation, Link, Machine, Place, SelfMap};
 use super::page::{Access, ENTRIES, Frame, Level, MemoryType, Page, PageRange, PageSize};
 
 mod frames;
+pub(crate) mod pool;
 
 pub(crate) use self::frames::SimFrames;
 

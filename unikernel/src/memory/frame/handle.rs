@@ -24,7 +24,7 @@ use core::mem::ManuallyDrop;
 use core::ops::Range;
 
 use super::error::{AllocateError, CountError, FreeError};
-use super::host::PoolHost;
+use super::host::{FrameMemory, PoolHost};
 use super::pool::FramePool;
 use super::totals::Use;
 use super::{frame, number, range_of};
@@ -75,6 +75,24 @@ impl<H: PoolHost> FramePool<H> {
     pub(crate) fn allocate_zeroed(&self, purpose: Use) -> Result<OwnedFrame<'_, H>, AllocateError> {
         let frame = self.take_zeroed(purpose)?;
         Ok(OwnedFrame { pool: self, frame })
+    }
+
+    /// Takes a frame with the contents of another, which nobody writes to meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// When none is free.
+    pub(crate) fn allocate_copy(
+        &self,
+        from: Frame,
+        purpose: Use,
+    ) -> Result<OwnedFrame<'_, H>, AllocateError>
+    where
+        H: FrameMemory,
+    {
+        let copy = self.allocate(purpose)?;
+        self.host().copy(from, copy.frame);
+        Ok(copy)
     }
 
     /// Takes exactly `len` frames side by side, with any contents. Where `len` is a power of two, the first one's number is a

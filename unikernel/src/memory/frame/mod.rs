@@ -59,7 +59,7 @@ use core::ops::Range;
 pub(crate) use self::early::EarlyFrames;
 pub(crate) use self::error::{AllocateError, CountError, FreeError, ReserveError};
 pub(crate) use self::handle::{OwnedFrame, OwnedRun, SharedFrame, ZeroFrame};
-pub(crate) use self::host::{MOST_CPUS, PoolHost};
+pub(crate) use self::host::{FrameMemory, MOST_CPUS, PoolHost};
 pub(crate) use self::pool::FramePool;
 pub(crate) use self::record::{Contents, FrameInfo, FrameRecord, Owner, State};
 pub(crate) use self::store::{MOST_FRAMES, SpareFrames};

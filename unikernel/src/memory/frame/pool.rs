@@ -315,7 +315,7 @@ impl<H: PoolHost> FramePool<H> {
     }
 
     /// Returns what the pool runs on.
-    pub(super) fn host(&self) -> &H {
+    pub(crate) fn host(&self) -> &H {
         &self.host
     }
 

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::guarded::Sections;
-use super::object_id::ObjectId;
+use crate::memory::object::ObjectId;
 use crate::memory::page::{Frame, MemoryType, Page};
 
 /// When memory that is zeros at first gets its frames.

@@ -38,7 +38,6 @@ pub(crate) mod guarded;
 mod kind;
 pub(crate) mod map;
 mod name;
-mod object_id;
 mod piece;
 mod slab;
 #[cfg(test)]
@@ -50,8 +49,7 @@ pub(crate) use self::error::{RegionError, ShapeError};
 pub(crate) use self::guarded::{SectionState, Sections};
 pub(crate) use self::kind::{Absence, Commitment, Content, Kind, Sharing};
 pub(crate) use self::map::RegionMap;
-pub(crate) use self::name::Name;
-pub(crate) use self::object_id::ObjectId;
+pub use self::name::Name;
 pub(crate) use self::piece::{Cut, Piece};
 
 use core::fmt;
@@ -381,7 +379,7 @@ impl fmt::Display for Region {
 }
 
 /// Checks that a region at `start` can have the rights.
-fn check_rights(start: Page, rights: Rights) -> Result<(), ShapeError> {
+pub(crate) fn check_rights(start: Page, rights: Rights) -> Result<(), ShapeError> {
     if rights.intersects(Rights::WRITE | Rights::EXECUTE) && !rights.contains(Rights::READ) {
         return Err(ShapeError::Unreadable(rights));
     }

@@ -7,7 +7,7 @@ const MOST: usize = 23;
 
 /// What a region is called in reports and dumps.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Name {
+pub struct Name {
     /// Bytes of `text` that are the name.
     len: u8,
     text: [u8; MOST],
@@ -16,7 +16,7 @@ pub(crate) struct Name {
 impl Name {
     /// Makes a name of as many whole characters of `text` as fit 23 bytes.
     #[must_use]
-    pub(crate) const fn new(text: &str) -> Self {
+    pub const fn new(text: &str) -> Self {
         let (head, _) = text.as_bytes().split_at(text.floor_char_boundary(MOST));
         let mut name = Self {
             len: head.len() as u8,
@@ -28,7 +28,7 @@ impl Name {
 
     /// Returns the name.
     #[must_use]
-    pub(crate) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         let bytes = &self.text[..usize::from(self.len)];
         core::str::from_utf8(bytes).expect("R8: a name is whole characters of a string")
     }

@@ -10,9 +10,10 @@ mod regressions;
 use std::vec::Vec;
 
 use super::{
-    Absence, Commitment, Content, Counters, Cut, Kind, Name, ObjectId, Piece, Region, RegionError,
-    RegionMap, Sections, ShapeError, Sharing,
+    Absence, Commitment, Content, Counters, Cut, Kind, Name, Piece, Region, RegionError, RegionMap,
+    Sections, ShapeError, Sharing,
 };
+use crate::memory::object::ObjectId;
 use crate::memory::page::{Frame, MemoryType, Page, PageRange, Rights};
 
 const LAZY: Kind = Kind::Anonymous {

@@ -4,7 +4,7 @@ use core::fmt;
 
 /// The name of an object. Names of objects that ended are never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ObjectId {
+pub struct ObjectId {
     index: u32,
     generation: u32,
 }
@@ -14,6 +14,14 @@ impl ObjectId {
     #[must_use]
     pub(crate) const fn new(index: u32, generation: u32) -> Self {
         Self { index, generation }
+    }
+
+    pub(super) const fn index(self) -> usize {
+        self.index as usize
+    }
+
+    pub(super) const fn generation(self) -> u32 {
+        self.generation
     }
 }
 
