@@ -1,5 +1,7 @@
 //! The machine's stand-in on the host, where the library is type-checked and its pure parts are tested. Nothing here boots.
 
+use crate::memory::page::Frame;
+
 pub(crate) mod cpu {
     //! No interrupts to turn off, no locks to count.
 
@@ -36,6 +38,32 @@ pub(crate) mod frames {
             None
         }
     }
+}
+
+impl crate::memory::frame::FrameMemory for frames::PoolMemory {
+    fn copy(&self, from: Frame, _to: Frame) {
+        no_frame(from)
+    }
+
+    fn edit(&self, frame: Frame, _edit: &mut dyn FnMut(&mut [u8; 4096])) {
+        no_frame(frame)
+    }
+
+    fn read(&self, frame: Frame, _offset: usize, _to: &mut [u8]) {
+        no_frame(frame)
+    }
+
+    fn write(&self, frame: Frame, _offset: usize, _from: &[u8]) {
+        no_frame(frame)
+    }
+
+    fn copy_bytes(&self, from: (Frame, usize), _to: (Frame, usize), _len: usize) {
+        no_frame(from.0)
+    }
+}
+
+fn no_frame(frame: Frame) -> ! {
+    unreachable!("H1: there is no frame such as {frame:?} on the host")
 }
 
 pub(crate) mod paging {

@@ -19,6 +19,7 @@ use crate::exit::ExitCode;
 use crate::logger;
 use crate::memory::FRAMES;
 use crate::memory::frame::EarlyFrames;
+use crate::memory::kernel;
 
 /// What the application was started with; lives as long as the image.
 pub(crate) struct StartedWith {
@@ -73,6 +74,8 @@ fn prepare(magic: u32, information: u64) -> Result<CommandLine, Refusal> {
     tables::leave_identity_map(memory);
     cpu::enable_defences();
     FRAMES.take_over(frames);
+    kernel::show_zeros().map_err(|_| out_of_frames("the reserved zero frame"))?;
+    kernel::create_space().map_err(|_| out_of_frames("the kernel's regions"))?;
 
     STARTED_WITH.call_once(|| StartedWith {
         arguments: command_line.take_arguments(),

@@ -1,63 +1,77 @@
 //! The kernel's own tables, which exist from boot on, and what they take frames from.
 
-use spin::Once;
-
-use super::FRAMES;
 use super::address::{PhysAddr, VirtAddr};
-use super::frame::{OwnedFrame, Use};
+use super::fault::{Fault, Ring, Violation};
+use super::frame::{AllocateError, FramePool};
 use super::machine::Machine;
 use super::page::{
-    ENTRIES, Frame, FrameRange, Level, MemoryType, Page, PageRange, PageSize, Rights,
+    Access, ENTRIES, Frame, FrameRange, Level, MemoryType, Page, PageRange, PageSize, Rights,
 };
+use super::region::Name;
+use super::root::first_write;
+use super::space::SpaceError;
+use super::table::PageTable;
 use super::table::entry::Attributes;
 use super::table::error::MapError;
 use super::table::runs::Run;
-use super::table::{PageTable, TableFrames};
+use super::{FRAMES, MEMORY};
+use crate::arch::machine::frames::PoolMemory;
 use crate::arch::machine::paging::{Paging, kernel_root};
 use crate::arch::machine::windows;
-use crate::sync::SpinLock;
-
-/// The page tables' side of the pool of frames.
-pub(crate) struct PoolTables;
-
-impl TableFrames for PoolTables {
-    fn take(&self) -> Option<Frame> {
-        FRAMES
-            .allocate_zeroed(Use::PageTable)
-            .ok()
-            .map(OwnedFrame::into_frame)
-    }
-
-    fn give_back(&self, frame: Frame) {
-        windows::hide(frame);
-        FRAMES
-            .give_back_zeroed(frame)
-            .expect("K1: a table's frame came from the pool and goes back once");
-    }
-
-    fn zero_frame(&self) -> Option<Frame> {
-        zero_frame()
-    }
-}
-
-/// Returns the reserved zero frame, which the first call sets aside and shows where it can be checked.
-pub(crate) fn zero_frame() -> Option<Frame> {
-    static SHOWN: Once<()> = Once::new();
-    let frame = FRAMES.zero_frame().ok()?.frame();
-    SHOWN.call_once(|| windows::show_zero_frame(frame.start().as_u64()));
-    Some(frame)
-}
 
 /// Tables on the machine.
-pub(crate) type Tables = PageTable<'static, Paging, PoolTables>;
+pub(crate) type Tables = PageTable<'static, Paging, FramePool<PoolMemory>>;
 
-/// Held by whoever edits tables that another CPU, or a fault on this one, might edit as well.
-static EDITING: SpinLock<()> = SpinLock::new(());
+/// Sets the reserved zero frame aside, and shows it where it can be checked. Once, at boot.
+pub(crate) fn show_zeros() -> Result<(), AllocateError> {
+    let zero = FRAMES.zero_frame()?;
+    windows::show_zero_frame(zero.frame().start().as_u64());
+    Ok(())
+}
 
-/// Edits the tables under `root` alone.
+/// Returns the reserved zero frame.
+pub(crate) fn zero_frame() -> Option<Frame> {
+    FRAMES.zero_frame().ok().map(|zero| zero.frame())
+}
+
+/// Edits the tables under `root` alone: under the lock of the kernel's space, once that is there. Before, there is one CPU.
 pub(crate) fn edit<T>(root: Frame, edit: impl FnOnce(&mut Tables) -> T) -> T {
-    let _alone = EDITING.lock();
-    edit(&mut PageTable::at(&Paging, &PoolTables, root))
+    let mut tables = PageTable::at(&Paging, &FRAMES, root);
+    match MEMORY.kernel() {
+        Some(kernel) => kernel.alone(|| edit(&mut tables)),
+        None => edit(&mut tables),
+    }
+}
+
+/// Makes the space of the kernel, whose regions are all of the lower half but the first 64 KiB, where only null pointers lead.
+pub(crate) fn create_space() -> Result<(), SpaceError> {
+    const NULL_PAGES: u64 = 16;
+    let lower = Tables::lower_half();
+    let first = lower.get(NULL_PAGES).expect("the half is larger");
+    let bounds = PageRange::new(first, lower.len() - NULL_PAGES);
+    MEMORY.create_kernel(kernel_root(), bounds).map(drop)
+}
+
+/// Makes an access possible that the processor refused: as the region there promises, or where there is none, as
+/// [`Root::reserve`](super::Root::reserve) did.
+pub(crate) fn repair(address: u64, access: Access, by: Ring) -> Result<(), Violation> {
+    let address = VirtAddr::try_new(address).map_err(|_| Violation::Unmapped)?;
+    let space = MEMORY.current().ok_or(Violation::Unmapped)?;
+    let fault = Fault {
+        address,
+        access,
+        by,
+    };
+    match space.resolve(fault) {
+        Err(Violation::Unmapped) if access == Access::Write && first_write(address) => Ok(()),
+        resolved => resolved,
+    }
+}
+
+/// Returns the name of the region that an address lies in; nothing while somebody on this CPU changes regions.
+pub(crate) fn region_name(address: u64) -> Option<Name> {
+    let page = Page::containing(VirtAddr::try_new(address).ok()?);
+    MEMORY.current()?.name_at(page)
 }
 
 /// Maps the memory of a device for good, at the address `at` and as a memory type, for the kernel alone. Returns where its first
@@ -120,8 +134,6 @@ pub(crate) fn next_runs(from: Page, batch: &mut [Option<Run>]) -> usize {
 ///
 /// With the invariant that is broken.
 pub(crate) fn check_kernel_tables() {
-    // The table of the windows counts the page that shows it.
-    let _shown = zero_frame();
     // What idle slots show is counted by nobody.
     windows::hide_idle();
     edit(kernel_root(), |tables| tables.check_invariants(&mut |_| {}));

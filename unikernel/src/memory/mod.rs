@@ -21,6 +21,7 @@
 
 pub(crate) mod address;
 mod dump;
+pub(crate) mod fault;
 pub(crate) mod frame;
 pub(crate) mod kernel;
 pub(crate) mod machine;
@@ -33,6 +34,7 @@ pub(crate) mod root;
 pub(crate) mod scenario;
 #[cfg(test)]
 pub(crate) mod sim;
+pub(crate) mod space;
 pub(crate) mod table;
 pub(crate) mod window;
 
@@ -45,6 +47,8 @@ pub(crate) use self::kernel::check_kernel_tables;
 pub(crate) use self::kernel::kernel_runs;
 #[cfg(unikernel)]
 pub(crate) use self::kernel::map_device;
+#[cfg(unikernel)]
+pub(crate) use self::kernel::{region_name, repair};
 pub use self::object::{ObjectError, ObjectId, pager};
 pub use self::owned::{OwnedFrame, OwnedFrames, TemporaryMapping, ZERO_FRAME, ZeroFrame};
 pub use self::page::{Access, Frame, FrameRange, MemoryType, Page, PageRange, PageSize, Rights};
@@ -57,7 +61,12 @@ pub use self::table::runs::Run;
 pub use self::window::WindowError;
 
 use self::frame::FramePool;
+use self::space::Memory;
 use crate::arch::machine::frames::PoolMemory;
+use crate::arch::machine::paging::Paging;
 
 /// The machine's frames, from the moment boot hands them over; before, and on the host, there are none.
 pub(crate) static FRAMES: FramePool<PoolMemory> = FramePool::new(PoolMemory);
+
+/// All spaces and objects of the machine.
+pub(crate) static MEMORY: Memory<Paging, PoolMemory> = Memory::new(&Paging, &FRAMES);

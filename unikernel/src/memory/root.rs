@@ -29,7 +29,7 @@
 
 use super::FRAMES;
 use super::address::VirtAddr;
-use super::kernel::{self, PoolTables, Tables};
+use super::kernel::{self, Tables};
 use super::machine::Machine;
 use super::page::{Frame, FrameRange, Page, PageRange, PageSize, Rights};
 use super::table::entry::{Attributes, Leaf, Marks};
@@ -218,7 +218,7 @@ impl Drop for Root {
             return;
         }
         let destroyed = kernel::edit(self.frame, |_| {
-            PageTable::at(&Paging, &PoolTables, self.frame).destroy(&mut free_owned)
+            PageTable::at(&Paging, &FRAMES, self.frame).destroy(&mut free_owned)
         });
         assert!(
             destroyed.is_ok(),
@@ -262,10 +262,7 @@ fn free_owned(run: Run) {
 }
 
 /// Gives a page that shows the zero frame a frame of its own, on a first write; says whether that was so.
-pub(crate) fn first_write(address: u64) -> bool {
-    let Ok(address) = VirtAddr::try_new(address) else {
-        return false;
-    };
+pub(crate) fn first_write(address: VirtAddr) -> bool {
     let page = Page::containing(address);
     kernel::edit(Paging.active(), |tables| {
         let Some((_, leaf)) = tables.query(page) else {

@@ -35,6 +35,7 @@ use core::fmt;
 
 use self::page_fault::{ErrorCode, PageFault};
 use self::protection::{Protection, SelectorError};
+use crate::memory::fault::Violation;
 
 /// The vectors that are looked into; all others are told by name.
 const INVALID_OPCODE: u8 = 6;
@@ -104,6 +105,8 @@ pub(crate) struct Exception<'a> {
     pub(crate) error: u64,
     /// CR2, which means something for a page fault only.
     pub(crate) address: u64,
+    /// Why memory management did not repair a page fault, if it was asked.
+    pub(crate) refusal: Option<Violation>,
     /// The registers of the code that was interrupted.
     pub(crate) registers: Registers,
     /// The bytes at `rip`, at most 15 of them; none if they cannot be read.
@@ -162,7 +165,8 @@ impl<'a> Exception<'a> {
             },
             INVALID_TSS..=GENERAL_PROTECTION => Cause::Protection(Protection::of(self)),
             PAGE_FAULT => {
-                Cause::PageFault(PageFault::of(self.address, ErrorCode(self.error), place_of))
+                let error = ErrorCode(self.error);
+                Cause::PageFault(PageFault::of(self.address, error, self.refusal, place_of))
             }
             _ => Cause::Named(self.name()),
         }

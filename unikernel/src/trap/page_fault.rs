@@ -6,13 +6,16 @@
 //! 1. an address that is not canonical, or a damaged table: nothing else can be believed;
 //! 2. user code at a kernel address: it is not told what lies there;
 //! 3. the first 64 KiB, which are never mapped: a null pointer;
-//! 4. a guard that is not present: of a stack, it overflowed;
-//! 5. a page that is present and refused the access, by the kind of access;
-//! 6. a page that is not present.
+//! 4. what the region there says, if memory management was asked and knows one;
+//! 5. a guard that is not present: of a stack, it overflowed;
+//! 6. a page that is present and refused the access, by the kind of access;
+//! 7. a page that is not present.
 
 use core::fmt;
 
 use super::{Place, PlaceKind, is_canonical};
+use crate::memory::fault::Violation;
+use crate::memory::page::Access;
 
 /// Addresses below are never mapped, so that a null pointer is noticed, with some offset as well.
 const NULL_END: u64 = 64 << 10;
@@ -91,23 +94,15 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// How memory was accessed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Access {
-    /// Data was read.
-    Read,
-    /// Data was written.
-    Write,
-    /// An instruction was fetched.
-    Execute,
-}
+/// How memory was accessed, as the beginning of a sentence.
+struct Doing(Access);
 
-impl fmt::Display for Access {
+impl fmt::Display for Doing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Read => "read of",
-            Self::Write => "write to",
-            Self::Execute => "execution of",
+        f.write_str(match self.0 {
+            Access::Read => "read of",
+            Access::Write => "write to",
+            Access::Execute => "execution of",
         })
     }
 }
@@ -150,6 +145,8 @@ pub(crate) enum Reason {
     Forbidden,
     /// No page is present.
     Unmapped,
+    /// The access is allowed, and memory management failed to make it possible.
+    Failed(Violation),
 }
 
 impl<'a> PageFault<'a> {
@@ -157,6 +154,7 @@ impl<'a> PageFault<'a> {
     pub(super) fn of(
         address: u64,
         error: ErrorCode,
+        refusal: Option<Violation>,
         place_of: impl Fn(u64) -> Option<Place<'a>>,
     ) -> Self {
         let place = if is_canonical(address) {
@@ -167,14 +165,19 @@ impl<'a> PageFault<'a> {
         Self {
             address,
             access: error.access(),
-            reason: reason(address, error, place),
+            reason: reason(address, error, place, refusal),
             place,
         }
     }
 }
 
 /// Returns the first reason that fits, in the order of the head of this file.
-fn reason(address: u64, error: ErrorCode, place: Option<Place<'_>>) -> Reason {
+fn reason(
+    address: u64,
+    error: ErrorCode,
+    place: Option<Place<'_>>,
+    refusal: Option<Violation>,
+) -> Reason {
     let is_present = error.has(ErrorCode::PRESENT);
     let is_kernel_address = address.cast_signed() < 0;
     match place.map(|place| place.kind) {
@@ -182,6 +185,7 @@ fn reason(address: u64, error: ErrorCode, place: Option<Place<'_>>) -> Reason {
         _ if error.has(ErrorCode::RESERVED) => Reason::DamagedTable,
         _ if error.has(ErrorCode::USER) && is_kernel_address => Reason::KernelAddress,
         _ if address < NULL_END => Reason::Null,
+        _ if refusal.is_some_and(|refusal| refusal != Violation::Unmapped) => of_region(refusal),
         Some(PlaceKind::StackGuard) if !is_present => Reason::StackOverflow,
         Some(PlaceKind::Guard) if !is_present => Reason::Guard,
         _ if !is_present => Reason::Unmapped,
@@ -189,6 +193,17 @@ fn reason(address: u64, error: ErrorCode, place: Option<Place<'_>>) -> Reason {
         _ if error.has(ErrorCode::SHADOW_STACK) => Reason::ShadowStack,
         _ if error.has(ErrorCode::SGX) => Reason::Sgx,
         _ => Reason::Forbidden,
+    }
+}
+
+/// Returns why a region refused.
+fn of_region(refusal: Option<Violation>) -> Reason {
+    match refusal {
+        Some(Violation::StackOverflow) => Reason::StackOverflow,
+        Some(Violation::Guard) => Reason::Guard,
+        Some(Violation::Forbidden(_) | Violation::Supervisor) => Reason::Forbidden,
+        None | Some(Violation::Unmapped) => Reason::Unmapped,
+        Some(failure) => Reason::Failed(failure),
     }
 }
 
@@ -201,6 +216,8 @@ impl fmt::Display for PageFault<'_> {
             place,
         } = *self;
         let name = place.map_or("an unnamed place", |place| place.name);
+        let kind = access;
+        let access = Doing(access);
         match reason {
             Reason::NonCanonical => write!(f, "access to non-canonical address {address:#x}"),
             Reason::DamagedTable => {
@@ -239,12 +256,15 @@ impl fmt::Display for PageFault<'_> {
                 In(place)
             ),
             Reason::Forbidden => {
-                let memory = match access {
+                let memory = match kind {
                     Access::Read => "inaccessible memory",
                     Access::Write => "read-only memory",
                     Access::Execute => "non-executable memory",
                 };
                 write!(f, "{access} {memory} at address {address:#x}{}", In(place))
+            }
+            Reason::Failed(failure) => {
+                write!(f, "{access} address {address:#x}{}: {failure}", In(place))
             }
             Reason::Unmapped => write!(f, "{access} unmapped address {address:#x}{}", In(place)),
         }
@@ -285,7 +305,7 @@ mod tests {
     }
 
     fn text(address: u64, error: u64) -> String {
-        PageFault::of(address, ErrorCode(error), place_of).to_string()
+        PageFault::of(address, ErrorCode(error), None, place_of).to_string()
     }
 
     /// Proves M96. These are all 512 combinations of the bits with a meaning, with and without an unknown one.

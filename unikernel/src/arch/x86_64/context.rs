@@ -8,6 +8,7 @@ use core::sync::atomic::Ordering;
 
 use super::cpu;
 use super::descriptors::{KERNEL_CODE, KERNEL_DATA};
+use super::nesting;
 use super::stacks;
 use super::trap::Frame;
 use super::windows;
@@ -85,6 +86,7 @@ pub(crate) fn run(function: extern "C" fn()) -> End {
     let end = end_from(code);
     if end != End::Returned {
         windows::close_all();
+        nesting::forget_all();
     }
     end
 }

@@ -26,6 +26,10 @@ pub(crate) struct PerCpu {
     interrupts_before_locks: AtomicBool,
     /// How many traps it is inside of, counting none that returned or were abandoned.
     pub(crate) trap_depth: AtomicU32,
+    /// Where the task state names the stack that page faults start on.
+    pub(super) page_fault_stack: AtomicUsize,
+    /// How many times page faults may occur within a page fault right now.
+    pub(super) nested_faults: AtomicU32,
     /// How many windows it has open. While this is not 0, what runs here is not moved to another CPU, nor is another task run.
     windows: AtomicU32,
     /// How many slots of its windows hold a guest (`memory::window`).
@@ -44,6 +48,8 @@ static BOOT_CPU: PerCpu = PerCpu {
     locks_held: AtomicU32::new(0),
     interrupts_before_locks: AtomicBool::new(false),
     trap_depth: AtomicU32::new(0),
+    page_fault_stack: AtomicUsize::new(0),
+    nested_faults: AtomicU32::new(0),
     windows: AtomicU32::new(0),
     guests: AtomicU32::new(0),
     panics: AtomicU32::new(0),

@@ -14,8 +14,7 @@ use x86_64::structures::DescriptorTablePointer;
 use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable};
 use x86_64::structures::tss::TaskStateSegment;
 
-use super::interrupts;
-use super::stacks;
+use super::{interrupts, nesting, stacks};
 
 /// Selectors of the segments below, in the order they are made; the user's ask for ring 3.
 pub(super) const KERNEL_CODE: u16 = 0x08;
@@ -73,7 +72,9 @@ pub(super) fn load() {
         [KERNEL_CODE, KERNEL_DATA, USER_DATA, USER_CODE],
         "D1: selectors are where traps expect them"
     );
-    let task = gdt.append(Descriptor::tss_segment(Box::leak(tss)));
+    let tss = Box::leak(tss);
+    nesting::remember(tss);
+    let task = gdt.append(Descriptor::tss_segment(tss));
     Box::leak(gdt).load();
     // SAFETY: the table just loaded holds a 64-bit ring-0 code segment there.
     unsafe { CS::set_reg(code) };

@@ -6,8 +6,11 @@
 use core::sync::atomic::Ordering;
 
 use super::address::{PAGE, RECORDS_BASE};
+use super::memory_functions::copy_page;
+use super::nesting::Deeper;
+use super::windows::{self, Window};
 use super::{cpu, tables};
-use crate::memory::frame::{FrameRecord, PoolHost, SpareFrames, Use};
+use crate::memory::frame::{FrameMemory, FrameRecord, PoolHost, SpareFrames, Use};
 use crate::memory::page::{Frame, FrameRange};
 
 /// The machine as the pool sees it.
@@ -21,6 +24,10 @@ impl PoolHost for PoolMemory {
     fn zero(&self, frame: Frame) {
         // SAFETY: 1. the pool, whose host this is, gives the frame to nobody meanwhile.
         unsafe { tables::clear_frame(frame) };
+    }
+
+    fn hide(&self, frame: Frame) {
+        windows::hide(frame);
     }
 
     fn open(
@@ -40,6 +47,53 @@ impl PoolHost for PoolMemory {
         // SAFETY: the pages are mapped for good, zeroed, and belong to the records of these frames alone; a record is made of
         // atomics, and zero is a valid value of each.
         Some(unsafe { core::slice::from_raw_parts(records, frames.len() as usize) })
+    }
+}
+
+impl FrameMemory for PoolMemory {
+    fn copy(&self, from: Frame, to: Frame) {
+        let from = Window::open(from);
+        let to = Window::open(to);
+        // SAFETY: windows are whole, aligned pages, and two of them; nobody else uses `to`, and any bytes are a copy.
+        unsafe { copy_page(to.pointer(), from.pointer()) }
+    }
+
+    fn edit(&self, frame: Frame, edit: &mut dyn FnMut(&mut [u8; 4096])) {
+        let _may_fault = Deeper::new();
+        let window = Window::open(frame);
+        // SAFETY: a window is a whole page, and nobody else uses the frame.
+        edit(unsafe { &mut *window.pointer::<[u8; 4096]>() });
+    }
+
+    fn read(&self, frame: Frame, offset: usize, to: &mut [u8]) {
+        assert!(offset + to.len() <= PAGE, "P2: the bytes lie in one frame");
+        let window = Window::open(frame);
+        let from = window.pointer::<u8>().wrapping_add(offset);
+        // SAFETY: the bytes lie in the window; whoever writes them meanwhile decides what is read.
+        unsafe { core::ptr::copy_nonoverlapping(from, to.as_mut_ptr(), to.len()) }
+    }
+
+    fn write(&self, frame: Frame, offset: usize, from: &[u8]) {
+        assert!(
+            offset + from.len() <= PAGE,
+            "P2: the bytes lie in one frame"
+        );
+        let window = Window::open(frame);
+        let to = window.pointer::<u8>().wrapping_add(offset);
+        // SAFETY: the bytes lie in the window, and their owner asked for it.
+        unsafe { core::ptr::copy_nonoverlapping(from.as_ptr(), to, from.len()) }
+    }
+
+    fn copy_bytes(&self, from: (Frame, usize), to: (Frame, usize), len: usize) {
+        let most = from.1.max(to.1) + len;
+        assert!(most <= PAGE, "P2: the bytes lie in one frame");
+        let source = Window::open(from.0);
+        let target = Window::open(to.0);
+        let from = source.pointer::<u8>().wrapping_add(from.1);
+        let to = target.pointer::<u8>().wrapping_add(to.1);
+        // SAFETY: the bytes lie in the windows, and their owners asked for it. Both may show one frame: at two addresses, and
+        // the bytes are copied upwards, as from one buffer to another that overlaps it.
+        unsafe { core::ptr::copy(from, to, len) }
     }
 }
 

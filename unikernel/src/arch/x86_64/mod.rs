@@ -18,6 +18,7 @@ mod interrupts;
 pub(crate) mod memory_functions;
 pub(crate) mod memory_types;
 pub(crate) mod mtrr;
+mod nesting;
 pub(crate) mod paging;
 mod patience;
 pub(crate) mod places;

@@ -13,8 +13,9 @@ use super::address::PAGE;
 pub(super) const BOOT_STACK_PAGES: usize = 256;
 /// Pages of the stack each in-kernel test runs on: 256 KiB.
 const TEST_STACK_PAGES: usize = 64;
-/// Pages of each interrupt stack: 32 KiB, room for an unoptimised report with its symbols.
-const INTERRUPT_STACK_PAGES: usize = 8;
+/// Pages of each interrupt stack: 64 KiB, room for page faults within page faults, and below them an unoptimised report with its
+/// symbols.
+const INTERRUPT_STACK_PAGES: usize = 16;
 /// The interrupt stack table of a task state segment has seven entries (SDM 3A, 7.7).
 pub(super) const INTERRUPT_STACKS: usize = 7;
 

@@ -4,12 +4,12 @@ use core::arch::asm;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::cpu;
+use super::frames::PoolMemory;
 use super::paging::Paging;
 use super::trap::Frame as TrapFrame;
 use crate::memory::FRAMES;
 use crate::memory::address::VirtAddr;
-use crate::memory::frame::Use;
-use crate::memory::kernel::PoolTables;
+use crate::memory::frame::{FramePool, Use};
 use crate::memory::machine::Machine;
 use crate::memory::page::{Frame, Page};
 use crate::memory::scenario::{self, Refused, Stage};
@@ -20,14 +20,14 @@ struct Metal;
 
 impl Stage for Metal {
     type M = Paging;
-    type F = PoolTables;
+    type F = FramePool<PoolMemory>;
 
     fn machine(&self) -> &Paging {
         &Paging
     }
 
-    fn frames(&self) -> &PoolTables {
-        &PoolTables
+    fn frames(&self) -> &FramePool<PoolMemory> {
+        &FRAMES
     }
 
     fn unused(&self) -> Page {
@@ -51,7 +51,7 @@ impl Stage for Metal {
         FRAMES.totals().free() as usize
     }
 
-    fn activate(&self, table: &PageTable<'_, Paging, PoolTables>) {
+    fn activate(&self, table: &PageTable<'_, Paging, FramePool<PoolMemory>>) {
         // SAFETY: the root shares the upper half, where everything in use lies.
         unsafe { Paging.activate(table.root()) }
     }

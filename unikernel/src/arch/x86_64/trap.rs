@@ -6,14 +6,16 @@ use x86_64::registers::control::Cr2;
 
 use super::backtrace::Callers;
 use super::places::place_of;
-use super::{context, cpu, exit, image, timer};
+use super::{context, cpu, exit, image, nesting, timer};
 use crate::arch::End;
 use crate::console::report as write;
 use crate::exit::ExitCode;
-use crate::memory::root::first_write;
+use crate::memory;
+use crate::memory::fault::{Ring, Violation};
+use crate::memory::page::Access;
 use crate::panic::{Function, print_backtrace};
 use crate::test::capture;
-use crate::trap::{Exception, Registers};
+use crate::trap::{Exception, Place, PlaceKind, Registers};
 
 /// What the entry stubs save, from the lowest address up. Changing it changes the code that is returned to.
 #[repr(C)]
@@ -78,9 +80,14 @@ fn tick(frame: &mut Frame) {
 
 fn exception(frame: &mut Frame) {
     let cpu = cpu::current();
-    if cpu.hook().is_some_and(|hook| hook(frame)) || repaired(frame) {
+    if cpu.hook().is_some_and(|hook| hook(frame)) {
         return;
     }
+    // Read once: a fault within this one has an address of its own.
+    let address = Cr2::read_raw();
+    let Err(refusal) = repair(frame, address) else {
+        return;
+    };
     if cpu.trap_depth.fetch_add(1, Ordering::Relaxed) > 1 {
         write(format_args!(
             "\nfaulted again while reporting a fault, at {:#x}\n",
@@ -88,31 +95,61 @@ fn exception(frame: &mut Frame) {
         ));
         exit::exit(ExitCode::FAULT.to_u8());
     }
-    report(frame);
+    report(frame, address, refusal);
     if !context::abandon_interrupted(frame, End::Faulted) {
         exit::exit(ExitCode::FAULT.to_u8());
     }
     cpu.trap_depth.store(0, Ordering::Relaxed);
 }
 
-/// Repairs a first write to a reserved page. Code that holds a lock does not touch such pages, so a fault there is a mistake.
-fn repaired(frame: &Frame) -> bool {
-    const PRESENT_AND_WRITE: u64 = 0b11;
-    frame.vector == PAGE_FAULT
-        && frame.error & PRESENT_AND_WRITE == PRESENT_AND_WRITE
-        && cpu::current().locks_held.load(Ordering::Relaxed) == 0
-        && first_write(Cr2::read_raw())
+/// Asks memory management to repair a page fault; otherwise says why it does not, if it knows. Code that holds a lock touches no
+/// page that could need it, so a fault there is a mistake, and nobody is asked: what the lock protects may be half changed.
+fn repair(frame: &Frame, address: u64) -> Result<(), Option<Violation>> {
+    let is_atomic = cpu::current().locks_held.load(Ordering::Relaxed) != 0;
+    if frame.vector != PAGE_FAULT || is_atomic {
+        return Err(None);
+    }
+    if !nesting::has_room() {
+        return Err(Some(Violation::NoProgress));
+    }
+    let (access, by) = page_fault_of(frame.error);
+    memory::repair(address, access, by).map_err(Some)
 }
 
-fn report(frame: &Frame) {
+/// Returns how memory was accessed, and by whom: SDM volume 3A, section 4.7.
+const fn page_fault_of(error: u64) -> (Access, Ring) {
+    const WRITE: u64 = 1 << 1;
+    const USER: u64 = 1 << 2;
+    const FETCH: u64 = 1 << 4;
+    // A processor never sets both; if it did, fetching is the rarer thing to ask.
+    let access = match (error & FETCH != 0, error & WRITE != 0) {
+        (true, _) => Access::Execute,
+        (_, true) => Access::Write,
+        _ => Access::Read,
+    };
+    let by = if error & USER == 0 {
+        Ring::Kernel
+    } else {
+        Ring::User
+    };
+    (access, by)
+}
+
+fn report(frame: &Frame, address: u64, refusal: Option<Violation>) {
     let exception = Exception {
         vector: frame.vector as u8,
         error: frame.error,
-        address: Cr2::read_raw(),
+        address,
+        refusal,
         registers: frame.registers(),
         instruction: image::code_at(frame.rip as usize),
     };
-    let cause = exception.cause(place_of);
+    let region = memory::region_name(address);
+    let in_region = region.as_ref().map(|name| Place {
+        name: name.as_str(),
+        kind: PlaceKind::Used,
+    });
+    let cause = exception.cause(|address| place_of(address).or(in_region));
     capture::note_cause(format_args!("{cause}"));
     write(format_args!("\nfault: {cause}\n"));
     // Most exceptions have nothing but a name; of these it says all.

@@ -451,6 +451,18 @@ impl Change {
         }
     }
 
+    /// Takes all rights but these, and gives none. Without the right to read, leaves are withdrawn: kept, but not present.
+    #[must_use]
+    pub(crate) const fn restrict(rights: Rights) -> Self {
+        let kept = leaf_rights(rights);
+        Self {
+            only: 0,
+            clear: RIGHTS & !NO_EXECUTE & !kept,
+            set: kept & NO_EXECUTE,
+            rights: None,
+        }
+    }
+
     /// Makes owned leaves copy-on-write: what a fork does to both sides. Leaves that are not owned stay as they are.
     #[must_use]
     pub(crate) const fn share_owned() -> Self {

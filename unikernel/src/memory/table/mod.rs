@@ -58,6 +58,7 @@ mod build;
 mod cursor;
 mod node;
 mod one;
+mod pool;
 mod remove;
 mod split;
 
@@ -323,6 +324,17 @@ impl<'a, M: Machine, F: TableFrames> PageTable<'a, M, F> {
             leaf,
             offset,
         })
+    }
+
+    /// Returns the first page in a range that is mapped.
+    pub(crate) fn first(&self, range: PageRange) -> Option<Page> {
+        runs::first(&self.cursor(), range)
+    }
+
+    /// Splits large leaves so that none lies across an end of the range. No translation changes.
+    pub(crate) fn split_at_ends(&mut self, range: PageRange) -> Result<(), UnmapError> {
+        split::at_ends(&self.cursor(), self.frames, range)
+            .map_err(|OutOfFrames| UnmapError::OutOfFrames(range.start()))
     }
 
     /// Tells `sink` every run of leaves in a range, in ascending order.

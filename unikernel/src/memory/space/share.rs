@@ -1,0 +1,155 @@
+//! What changes of an object mean for those who map it.
+//!
+//! An object knows its mappings, and a mapping its space. Here spaces are locked one at a time, never under the lock of the
+//! objects: between two looks anything may change, so each page is looked at again under the lock of its space.
+
+use super::reserve::{mapping_of, uncount};
+use super::{Locked, Memory, SpaceError};
+use crate::memory::frame::FrameMemory;
+use crate::memory::machine::Machine;
+use crate::memory::object::{Mapping, ObjectId, PageOut, PagerError};
+use crate::memory::page::{Page, PageRange};
+use crate::memory::region::Sharing;
+use crate::memory::table::entry::{Change, Marks};
+
+impl<M: Machine, H: FrameMemory> Memory<M, H> {
+    /// Makes a second object with the same contents as this one has now. Whatever is written to either from now on, the other
+    /// does not show.
+    ///
+    /// # Errors
+    ///
+    /// When no heap is left, or there is no such object.
+    pub(crate) fn snapshot(&self, object: ObjectId) -> Result<ObjectId, SpaceError> {
+        let snapshot = self.objects.lock().snapshot(object)?;
+        self.each_mapping(object, |locked, mapping| {
+            locked.seal(object, mapping.pages);
+        });
+        Ok(snapshot)
+    }
+
+    /// Makes everybody who shows this page of an object look again.
+    pub(super) fn hide_everywhere(&self, object: ObjectId, offset: u64) {
+        self.each_mapping(object, |locked, mapping| {
+            let pages = offset
+                .checked_sub(mapping.offset_pages)
+                .and_then(|pages| mapping.pages.get(pages));
+            if let Some(page) = pages {
+                locked.hide(object, page);
+            }
+        });
+    }
+
+    /// Writes back what was changed since the last time to where the object's contents come from. Returns how many pages.
+    ///
+    /// # Errors
+    ///
+    /// What the pager says of the first page that it refuses; that page and those behind it are still to be written back.
+    pub(crate) fn sync(&self, object: ObjectId) -> Result<u64, PagerError> {
+        let (mut offset, mut written) = (0, 0);
+        while let Some(dirty) = self.next_dirty(object, offset) {
+            let taken = self.objects.lock().take_dirty(object, dirty);
+            if let Some(page) = taken {
+                // In this order: who writes before this is in what goes out, who writes after makes the page dirty again.
+                self.seal_page(object, dirty);
+                let answer = self.send(&page);
+                self.objects.lock().written_back(page, answer)?;
+                written += 1;
+            }
+            offset = dirty + 1;
+        }
+        Ok(written)
+    }
+
+    /// Makes room by paging out up to so many pages of objects. Returns how many frames are free because of it.
+    pub(super) fn page_out(&self, most: usize) -> usize {
+        let mut freed = 0;
+        for _ in 0..most {
+            let Some((object, offset)) = self.objects.lock().choose_victim() else {
+                break;
+            };
+            self.hide_everywhere(object, offset);
+            let taken = self.objects.lock().evict(object, offset);
+            if let Some(page) = taken {
+                let answer = if page.is_changed() {
+                    self.send(&page)
+                } else {
+                    Ok(())
+                };
+                freed += usize::from(self.objects.lock().paged_out(page, answer));
+            }
+        }
+        freed
+    }
+
+    /// Lets the pager take a page, with no lock held.
+    fn send(&self, page: &PageOut) -> Result<(), PagerError> {
+        let mut answer = Ok(());
+        self.pool.host().edit(page.frame(), &mut |contents| {
+            answer = page.pager().page_out(page.offset_pages(), contents);
+        });
+        answer
+    }
+
+    fn next_dirty(&self, object: ObjectId, from: u64) -> Option<u64> {
+        self.objects.lock().next_dirty(object, from)
+    }
+
+    /// Takes the right to write to a page of an object from everybody.
+    fn seal_page(&self, object: ObjectId, offset: u64) {
+        self.each_mapping(object, |locked, mapping| {
+            let pages = offset
+                .checked_sub(mapping.offset_pages)
+                .and_then(|pages| mapping.pages.get(pages));
+            if let Some(page) = pages {
+                locked.seal(object, PageRange::one(page));
+            }
+        });
+    }
+
+    /// Does something with each mapping of an object, under the lock of its space.
+    fn each_mapping(&self, object: ObjectId, act: impl Fn(&Locked<'_, M, H>, &Mapping)) {
+        let mut index = 0;
+        while let Some(mapping) = self.mapping(object, index) {
+            if let Some(space) = self.space(mapping.space) {
+                act(&space.lock(), &mapping);
+            }
+            index += 1;
+        }
+    }
+
+    fn mapping(&self, object: ObjectId, index: usize) -> Option<Mapping> {
+        self.objects.lock().mappings(object).nth(index).copied()
+    }
+}
+
+impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
+    /// Returns whether a region at the page still shows the object.
+    fn shows(&self, object: ObjectId, page: Page) -> Option<Sharing> {
+        let region = self.regions.find(page)?;
+        let (shown, _) = mapping_of(region, region.range())?;
+        (shown == object).then_some(region.sharing())
+    }
+
+    /// Makes a page show nothing, unless what it shows is a copy of its own.
+    fn hide(&self, object: ObjectId, page: Page) {
+        let shown = self.shows(object, page).and_then(|_| self.shown(page));
+        let Some(shown) = shown.filter(|shown| !shown.marks.contains(Marks::OWNED)) else {
+            return;
+        };
+        let unmapped = self.tables().unmap(page);
+        unmapped
+            .expect("S1: the page shows something, by a small leaf")
+            .flush();
+        uncount(self.pool(), shown.frame);
+    }
+
+    /// Takes the right to write from pages that show the object itself.
+    fn seal(&self, object: ObjectId, pages: PageRange) {
+        if self.shows(object, pages.start()) == Some(Sharing::Shared) {
+            self.tables()
+                .change(pages, &Change::read_only())
+                .expect("S8: leaves of objects are small")
+                .flush();
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Which space a CPU is in.
+//!
+//! Choosing a space and loading its root are two steps: who is about to leave for ring 3 chooses early and loads last.
+
+#![allow(
+    unsafe_code,
+    reason = "to switch is to change what every address of the lower half means; the functions say what is owed"
+)]
+
+use alloc::sync::Arc;
+
+use super::{AddressSpace, Memory, SpaceError};
+use crate::memory::frame::{FrameMemory, MOST_CPUS};
+use crate::memory::machine::Machine;
+
+/// Where a CPU is to go.
+pub(crate) enum Target<'a, M: Machine + 'static, H: FrameMemory + 'static> {
+    /// To this space.
+    Space(&'a Arc<AddressSpace<M, H>>),
+    /// To the one before.
+    Previous,
+    /// To the kernel's.
+    Kernel,
+}
+
+/// Where a CPU is, and where it was before. Nothing stands for the kernel's space.
+pub(super) struct Current<M: Machine + 'static, H: FrameMemory + 'static> {
+    space: Option<Arc<AddressSpace<M, H>>>,
+    previous: Option<Arc<AddressSpace<M, H>>>,
+}
+
+impl<M: Machine, H: FrameMemory> Current<M, H> {
+    pub(super) const NONE: Self = Self {
+        space: None,
+        previous: None,
+    };
+}
+
+impl<M: Machine, H: FrameMemory> Memory<M, H> {
+    /// Returns the space that this CPU is in, or has chosen; nothing before there is one.
+    pub(crate) fn current(&self) -> Option<Arc<AddressSpace<M, H>>> {
+        let chosen = self.this_cpu().lock().space.clone();
+        chosen.or_else(|| self.kernel())
+    }
+
+    /// Chooses a space for this CPU. Returns the one that was chosen before; choosing that again changes nothing.
+    pub(crate) fn choose(&self, target: &Target<'_, M, H>) -> Option<Arc<AddressSpace<M, H>>> {
+        let before = self.current();
+        let mut current = self.this_cpu().lock();
+        let next = match target {
+            Target::Space(space) => Some(Arc::clone(space)),
+            Target::Previous => current.previous.clone(),
+            Target::Kernel => None,
+        };
+        let next = next.filter(|space| !space.is_kernel());
+        let is_same = match (&next, &current.space) {
+            (Some(next), Some(now)) => Arc::ptr_eq(next, now),
+            (next, now) => next.is_none() && now.is_none(),
+        };
+        if is_same {
+            return before;
+        }
+        let left = core::mem::replace(&mut current.space, next);
+        let forgotten = core::mem::replace(&mut current.previous, left);
+        drop(current);
+        // Perhaps the last that held a space: it ends here, with no lock held, and no CPU in it.
+        drop(forgotten);
+        before
+    }
+
+    /// Makes this CPU translate by the space it has chosen, unless it does already.
+    ///
+    /// # Safety
+    ///
+    /// 1. Nothing in the lower half is in use on this CPU that the chosen space does not show alike.
+    pub(crate) unsafe fn load(&self) {
+        let chosen = self.current().map(|space| space.root());
+        if let Some(root) = chosen.filter(|&root| root != self.machine.active()) {
+            // SAFETY: 1. the upper half is the same in all spaces, and the rest is the caller's 1; 2. the space is held by
+            // `current` for as long as it is chosen.
+            unsafe { self.machine.activate(root) };
+        }
+    }
+
+    /// Chooses and loads. Returns the space that this CPU was in.
+    ///
+    /// # Safety
+    ///
+    /// As [`load`](Self::load).
+    pub(crate) unsafe fn switch(
+        &self,
+        target: &Target<'_, M, H>,
+    ) -> Option<Arc<AddressSpace<M, H>>> {
+        let before = self.choose(target);
+        // SAFETY: as the caller promised.
+        unsafe { self.load() };
+        before
+    }
+
+    /// Lets go of a space: where it is the space this CPU is in, the CPU goes to the kernel's first. Its frames are free once
+    /// nobody else holds it.
+    ///
+    /// # Errors
+    ///
+    /// When it is the kernel's.
+    ///
+    /// # Safety
+    ///
+    /// As [`load`](Self::load), with the kernel's space chosen.
+    pub(crate) unsafe fn destroy(&self, space: Arc<AddressSpace<M, H>>) -> Result<(), SpaceError> {
+        if space.is_kernel() {
+            return Err(SpaceError::Kernel);
+        }
+        let is_here = self
+            .current()
+            .is_some_and(|current| Arc::ptr_eq(&current, &space));
+        if is_here {
+            // SAFETY: as the caller promised.
+            unsafe { self.switch(&Target::Kernel) };
+        }
+        let mut current = self.this_cpu().lock();
+        let was_before = current
+            .previous
+            .take_if(|previous| Arc::ptr_eq(previous, &space));
+        drop(current);
+        drop((was_before, space));
+        Ok(())
+    }
+
+    fn this_cpu(&self) -> &crate::sync::SpinLock<Current<M, H>> {
+        &self.current[self.pool.host().cpu() % MOST_CPUS]
+    }
+}
+
+#[cfg(test)]
+impl<M: Machine, H: FrameMemory> Memory<M, H> {
+    /// Lets go of the space that this CPU was in before, so that it can end.
+    pub(super) fn forget_previous(&self) {
+        let previous = self.this_cpu().lock().previous.take();
+        drop(previous);
+    }
+}
