@@ -87,6 +87,7 @@ pub(crate) struct Options {
     ignored: bool,
     include_ignored: bool,
     nocapture: bool,
+    map: bool,
     filters: Vec<String>,
     exact: Vec<String>,
 }
@@ -100,6 +101,7 @@ impl Default for Options {
             ignored: false,
             include_ignored: false,
             nocapture: false,
+            map: false,
             filters: Vec::new(),
             exact: Vec::new(),
         }
@@ -135,6 +137,11 @@ impl Options {
     /// Returns whether to let tests print, rather than to keep what they print for when they fail.
     pub(crate) fn nocapture(&self) -> bool {
         self.nocapture
+    }
+
+    /// Returns whether to describe memory when asked from outside.
+    pub(crate) fn map(&self) -> bool {
+        self.map
     }
 
     /// Returns whether the test or bench of this name is wanted: without filters each is, otherwise one must match.
@@ -180,6 +187,7 @@ impl Options {
             "ignored" => Some(&mut self.ignored),
             "include-ignored" => Some(&mut self.include_ignored),
             "nocapture" => Some(&mut self.nocapture),
+            "map" => Some(&mut self.map),
             _ => None,
         }
     }
@@ -371,7 +379,14 @@ mod tests {
 
     #[test]
     fn each_option_without_a_value_sets_its_flag_alone() {
-        let names = ["list", "bench", "ignored", "include-ignored", "nocapture"];
+        let names = [
+            "list",
+            "bench",
+            "ignored",
+            "include-ignored",
+            "nocapture",
+            "map",
+        ];
 
         for (place, name) in names.iter().enumerate() {
             let line = parse(&format!("unikernel.{name}"));
@@ -382,6 +397,7 @@ mod tests {
                 options.ignored(),
                 options.include_ignored(),
                 options.nocapture(),
+                options.map(),
             ];
             assert_eq!(flags, core::array::from_fn(|flag| flag == place), "{name}");
         }

@@ -83,6 +83,10 @@ fn prepare(magic: u32, information: u64) -> Result<CommandLine, Refusal> {
     });
     show_on_screen(&info);
     describe(&info, &command_line, usable);
+    #[cfg(any(unikernel_map, unikernel_test))]
+    if command_line.options().map() {
+        memory::show::answer::get_ready();
+    }
     Ok(command_line)
 }
 

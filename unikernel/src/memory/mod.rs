@@ -32,6 +32,7 @@ pub(crate) mod region;
 pub(crate) mod root;
 #[cfg(any(test, unikernel_test))]
 pub(crate) mod scenario;
+pub(crate) mod show;
 #[cfg(test)]
 pub(crate) mod sim;
 pub(crate) mod space;
@@ -54,6 +55,7 @@ pub use self::owned::{OwnedFrame, OwnedFrames, TemporaryMapping, ZERO_FRAME, Zer
 pub use self::page::{Access, Frame, FrameRange, MemoryType, Page, PageRange, PageSize, Rights};
 pub use self::region::Name;
 pub use self::root::{Active, Root};
+pub use self::show::{describe_regions, dump_regions, regions_as_json};
 pub use self::table::Translation;
 pub use self::table::entry::{Attributes, Leaf, Marks, Touched};
 pub use self::table::error::{AttributesError, ChangeError, MapError, OutOfFrames, UnmapError};

@@ -184,6 +184,28 @@ pub(crate) fn lock_released() {
     }
 }
 
+/// Returns whether this CPU holds a spin lock.
+#[cfg(any(unikernel_map, unikernel_test))]
+pub(crate) fn holds_locks() -> bool {
+    current().locks_held.load(Ordering::Relaxed) != 0
+}
+
+/// Does something as if a lock were held: nothing interrupts it, and a fault in it is fatal.
+///
+/// An interrupt that nothing masks may come while a lock is being counted. So the count is raised here without a look at whether
+/// interrupts were on, and is what it was afterwards.
+#[cfg(any(unikernel_map, unikernel_test))]
+pub(crate) fn as_if_locked<T>(act: impl FnOnce() -> T) -> T {
+    let before = interrupts_off();
+    let held = &current().locks_held;
+    let count = held.load(Ordering::Relaxed);
+    held.store(count + 1, Ordering::Relaxed);
+    let result = act();
+    held.store(count, Ordering::Relaxed);
+    interrupts_restore(&before);
+    result
+}
+
 /// Stops this CPU for good.
 pub(crate) fn halt() -> ! {
     x86_64::instructions::interrupts::disable();

@@ -30,6 +30,8 @@ pub(crate) fn set_power_off(register: PowerOff) {
 /// Ends the machine with an exit code.
 pub(crate) fn exit(code: u8) -> ! {
     crate::test::capture::release();
+    #[cfg(any(unikernel_map, unikernel_test))]
+    crate::memory::show::answer::answer();
     let value = if code <= LARGEST_CODE {
         code + FIRST_CODE
     } else {

@@ -1,5 +1,6 @@
 //! Counting and checking the whole pool, with all of it locked.
 
+use super::cache::Cache;
 use super::host::PoolHost;
 use super::pool::FramePool;
 use super::record::State;
@@ -9,15 +10,12 @@ use super::totals::{Totals, Use};
 impl<H: PoolHost> FramePool<H> {
     /// Returns how many frames there are.
     pub(crate) fn totals(&self) -> Totals {
-        self.with_all(|caches, store| {
-            let mut used = store.used;
-            used.add_all(&store.early.used());
-            for cache in caches {
-                used.add_all(&cache.used);
-            }
-            let total = store.early.total_frames();
-            Totals::new(total, total - store.managed(), used)
-        })
+        self.with_all(|caches, store| sum(caches, store))
+    }
+
+    /// Returns how many frames there are, unless somebody is taking or giving some right now.
+    pub(crate) fn try_totals(&self) -> Option<Totals> {
+        self.try_with_all(|caches, store| sum(caches, store))
     }
 
     /// Returns how many free frames are zero already.
@@ -72,4 +70,14 @@ impl<H: PoolHost> FramePool<H> {
             assert_eq!(totals.used_for(purpose), used.of(purpose), "F2: {purpose}");
         }
     }
+}
+
+fn sum(caches: &[&mut Cache], store: &Store) -> Totals {
+    let mut used = store.used;
+    used.add_all(&store.early.used());
+    for cache in caches {
+        used.add_all(&cache.used);
+    }
+    let total = store.early.total_frames();
+    Totals::new(total, total - store.managed(), used)
 }

@@ -358,6 +358,22 @@ impl<H: PoolHost> FramePool<H> {
         result
     }
 
+    /// Does something with the whole pool locked, unless somebody holds a part of it.
+    pub(super) fn try_with_all<R>(
+        &self,
+        act: impl FnOnce(&mut [&mut Cache], &mut Store) -> R,
+    ) -> Option<R> {
+        let mut caches = self.caches.each_ref().map(SpinLock::try_lock);
+        let mut store = self.store.try_lock()?;
+        if caches.iter().any(Option::is_none) {
+            return None;
+        }
+        let mut caches = caches
+            .each_mut()
+            .map(|cache| &mut **cache.as_mut().expect("none is missing"));
+        Some(act(&mut caches, &mut store))
+    }
+
     fn first_in_use(&self, store: &Store, range: &Range<u32>) -> Option<u32> {
         let opened = self.zones.opened().flat_map(|zone| {
             let part = zone.start.max(range.start)..zone.end.min(range.end);

@@ -128,7 +128,7 @@ impl<M: Machine, H: FrameMemory> AddressSpace<M, H> {
 }
 
 /// Adds a run to the counters: seeds' table of private and shared, read and written pages.
-fn count_run(counters: &mut Counters, region: &Region, run: &Run) {
+pub(super) fn count_run(counters: &mut Counters, region: &Region, run: &Run) {
     let pages = run.pages.len();
     let marks = run.leaf.attributes.marks();
     let is_object = matches!(region.kind(), Kind::Object { .. });

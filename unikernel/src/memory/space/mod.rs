@@ -19,6 +19,7 @@
 //! | `transfer.rs` | bytes from one space to another, whatever is or is not there |
 //! | `share.rs` | what changes of an object mean for those who map it |
 //! | `switch.rs` | which space a CPU is in |
+//! | `look.rs` | looking without waiting |
 //! | `check.rs` | whether all of this agrees |
 //!
 //! # Frames and counts
@@ -44,6 +45,7 @@ mod alter;
 pub(crate) mod check;
 mod error;
 mod fork;
+mod look;
 mod reserve;
 mod resolve;
 mod share;
@@ -57,6 +59,7 @@ use alloc::vec::Vec;
 
 pub(crate) use self::error::{ForkError, ReserveError, SpaceError, TransferError};
 pub(crate) use self::fork::Fork;
+pub(crate) use self::look::{Busy, View};
 pub(crate) use self::reserve::{Place, Request};
 pub(crate) use self::switch::Target;
 
