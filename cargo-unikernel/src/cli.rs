@@ -7,14 +7,14 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::commands::{bench, build, debug, doctor, new, run, test};
+use crate::commands::{bench, build, debug, doctor, map, new, run, test};
 use crate::error::Error;
 use crate::progress;
 
 /// Exit code for a bug in the tool.
 const INTERNAL: u8 = 70;
 
-/// Builds, boots, tests, measures and debugs unikernel images.
+/// Builds, boots, tests, measures, debugs and draws unikernel images.
 #[derive(Debug, Parser)]
 #[command(
     name = "cargo unikernel",
@@ -39,6 +39,7 @@ enum Command {
     Test(test::Arguments),
     Bench(bench::Arguments),
     Debug(debug::Arguments),
+    Map(map::Arguments),
     Doctor(doctor::Arguments),
 }
 
@@ -51,6 +52,7 @@ impl Command {
             Self::Test(arguments) => arguments.execute(),
             Self::Bench(arguments) => arguments.execute(),
             Self::Debug(arguments) => arguments.execute(),
+            Self::Map(arguments) => arguments.execute(),
             Self::Doctor(arguments) => arguments.execute(),
         }
     }
@@ -187,6 +189,10 @@ mod tests {
                 "unexpected argument '--memry' found; a similar argument exists: '--memory'",
             ),
             ("x run five", "unexpected argument 'five' found"),
+            (
+                "x map --after 2s --when ready",
+                "the argument '--after <TIME>' cannot be used with '--when <TEXT>'",
+            ),
             (
                 "x run --uefi --direct",
                 "the argument '--uefi' cannot be used with '--direct'",

@@ -54,6 +54,8 @@ pub enum Contents {
     /// It runs its `main`.
     #[default]
     Program,
+    /// It runs its `main`, and says what its memory is like when it is asked.
+    Answering,
     /// It runs its tests or benches.
     Tests,
 }
@@ -118,6 +120,7 @@ impl Build<'_> {
         }
         let what = match self.contents {
             Contents::Program => "",
+            Contents::Answering => " to be asked",
             Contents::Tests => " with tests",
         };
         let step = format!(
@@ -216,14 +219,16 @@ impl Build<'_> {
         flags.extend(
             [
                 "--check-cfg",
-                "cfg(unikernel,unikernel_test)",
+                "cfg(unikernel,unikernel_test,unikernel_map)",
                 "--cfg",
                 "unikernel",
             ]
             .map(Into::into),
         );
-        if self.contents == Contents::Tests {
-            flags.extend(["--cfg", "unikernel_test"].map(Into::into));
+        match self.contents {
+            Contents::Program => {}
+            Contents::Answering => flags.extend(["--cfg", "unikernel_map"].map(Into::into)),
+            Contents::Tests => flags.extend(["--cfg", "unikernel_test"].map(Into::into)),
         }
         flags.extend(CODE_FLAGS.map(Into::into));
         flags.extend(LINK_ARGUMENTS.map(|argument| format!("-Clink-arg={argument}").into()));
@@ -250,6 +255,7 @@ impl Build<'_> {
     fn target(&self) -> PathBuf {
         match self.contents {
             Contents::Program => self.project.target(),
+            Contents::Answering => self.project.target().join("map"),
             Contents::Tests => self.project.target().join("test"),
         }
     }

@@ -62,6 +62,15 @@ pub enum Error {
     },
     /// The guest did not end in time.
     Timeout(Duration),
+    /// The guest did not print in time what was waited for.
+    NotSaid {
+        /// What was waited for.
+        text: String,
+        /// How long.
+        after: Duration,
+    },
+    /// The guest runs, but did not say in time what its memory is like.
+    NoAnswer(Duration),
     /// The machine went off without the guest having said how it ended.
     NoVerdict,
     /// The boot loader could not start the image.
@@ -96,7 +105,7 @@ impl Error {
             Self::NotAnImage { .. } => 121,
             Self::File { .. } => 122,
             Self::MemoryTooSmall { .. } => 123,
-            Self::Timeout(_) => 124,
+            Self::Timeout(_) | Self::NotSaid { .. } | Self::NoAnswer(_) => 124,
             Self::NoVerdict | Self::NotLoaded(_) => 125,
             Self::MissingTools(_) => 126,
             Self::Qemu(_) => 127,
@@ -154,6 +163,18 @@ impl fmt::Display for Error {
                     duration::show(*after)
                 )
             }
+            Self::NotSaid { text, after } => {
+                write!(
+                    f,
+                    "the guest did not print `{text}` within {}",
+                    duration::show(*after)
+                )
+            }
+            Self::NoAnswer(after) => write!(
+                f,
+                "the guest did not say within {} what its memory is like",
+                duration::show(*after)
+            ),
             Self::NoVerdict => f.write_str(
                 "the machine reset or went off without a verdict (a triple fault, or a power-off)",
             ),
@@ -200,6 +221,11 @@ mod tests {
                 modules: Size::mebibytes(5),
             },
             Error::Timeout(Duration::from_millis(1500)),
+            Error::NotSaid {
+                text: "listening".to_owned(),
+                after: Duration::from_secs(60),
+            },
+            Error::NoAnswer(Duration::from_secs(10)),
             Error::NoVerdict,
         ];
 

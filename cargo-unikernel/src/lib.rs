@@ -25,6 +25,7 @@
 //! | from source to image | [`compile`], `finish`, `elf`, `symbols`, [`image`] |
 //! | from image to machine | `grub`, `iso`, [`module`], `archive`, `words`, `qemu`, `firmware`, [`accelerator`] |
 //! | from machine to reader | [`machine`], `guest`, `stream`, `locate`, `transcript`, `verdict` |
+//! | what is in its memory | [`map`] |
 //! | tests and figures | [`front_end`], `requirements`, `record`, `budgets` |
 //! | what others bring | `parts`, `install`, `process` |
 
@@ -35,6 +36,7 @@ pub mod error;
 pub mod front_end;
 pub mod image;
 pub mod machine;
+pub mod map;
 pub mod module;
 pub mod probe;
 pub mod project;

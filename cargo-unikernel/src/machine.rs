@@ -7,6 +7,7 @@
 //!                                                └── status ──> Verdict
 //! ```
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -198,6 +199,14 @@ impl Machine {
         })
     }
 
+    /// Starts it with some more arguments for QEMU, and leaves listening to the caller. `folder` is to live as long as the guest.
+    pub(crate) fn start(&self, folder: &TempDir, arguments: &[OsString]) -> Result<Guest, Error> {
+        self.check_memory()?;
+        let mut command = self.command(folder)?;
+        command.args(arguments);
+        Guest::start(command, Input::Nothing)
+    }
+
     /// Writes the ISO that this machine would boot from, for machines of another make.
     pub fn write_disc(&self, path: &Path) -> Result<(), Error> {
         iso::write(path, self.image.elf(), &self.words, &self.modules)
@@ -248,7 +257,7 @@ impl Machine {
         self.bench.unwrap_or_else(ordinary)
     }
 
-    fn direct(&self, folder: &Path) -> Result<Vec<std::ffi::OsString>, Error> {
+    fn direct(&self, folder: &Path) -> Result<Vec<OsString>, Error> {
         let line = words::joined(&self.words);
         if self.modules.is_empty() {
             return Ok(qemu::direct(self.image.elf(), &line, None));
@@ -338,21 +347,23 @@ impl Voice {
 
     /// Reads the verdict of a machine that ended by itself.
     fn verdict(&self, guest: Guest) -> Result<Verdict, Error> {
-        let (status, complaints) = guest.finish()?;
         let text = self.transcript.text();
-        match Verdict::from_status(status, &text) {
-            Some(Verdict::Stopped) => match self.gate.failure(&text) {
+        match verdict_of(guest, &text)? {
+            Verdict::Stopped => match self.gate.failure(&text) {
                 Some(cause) => Err(Error::NotLoaded(cause)),
                 None => Ok(Verdict::Stopped),
             },
-            Some(verdict) => Ok(verdict),
-            None => {
-                let said = process::last_line(&complaints).unwrap_or("it did not say why");
-                let prefix = format!("{}: ", qemu::QEMU);
-                Err(Error::Qemu(
-                    said.strip_prefix(&prefix).unwrap_or(said).to_owned(),
-                ))
-            }
+            verdict => Ok(verdict),
         }
     }
+}
+
+/// Reads the verdict of a guest that ended by itself, and that has said `text`.
+pub(crate) fn verdict_of(guest: Guest, text: &str) -> Result<Verdict, Error> {
+    let (status, complaints) = guest.finish()?;
+    Verdict::from_status(status, text).ok_or_else(|| {
+        let said = process::last_line(&complaints).unwrap_or("it did not say why");
+        let prefix = format!("{}: ", qemu::QEMU);
+        Error::Qemu(said.strip_prefix(&prefix).unwrap_or(said).to_owned())
+    })
 }

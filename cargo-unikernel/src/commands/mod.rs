@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod build;
 pub(crate) mod debug;
 pub(crate) mod doctor;
+pub(crate) mod map;
 pub(crate) mod new;
 pub(crate) mod run;
 pub(crate) mod test;
@@ -73,12 +74,21 @@ impl Program {
 
     /// Builds it.
     pub(crate) fn build(&self) -> Result<Image, Error> {
+        self.build_with(Contents::Program)
+    }
+
+    /// Builds it so that it says what its memory is like when it is asked.
+    pub(crate) fn build_to_be_asked(&self) -> Result<Image, Error> {
+        self.build_with(Contents::Answering)
+    }
+
+    fn build_with(&self, contents: Contents) -> Result<Image, Error> {
         compile::image(
             &self.project,
             &self.package,
             &self.bin,
             self.profile,
-            Contents::Program,
+            contents,
         )
     }
 }

@@ -96,6 +96,11 @@ impl MachineOptions {
             .collect()
     }
 
+    /// Returns how much memory the machine has.
+    pub(crate) fn memory(&self) -> Size {
+        self.memory
+    }
+
     /// Returns a machine with what was asked for.
     pub(crate) fn machine(&self, image: &Image, modules: Vec<Module>) -> Machine {
         Machine::new(image)
@@ -225,7 +230,12 @@ impl Arguments {
 
 /// Returns the guest's code, or why there is none.
 pub(crate) fn code(outcome: &Outcome, timeout: Option<Duration>) -> Result<u8, Error> {
-    match outcome.verdict {
+    verdict_code(outcome.verdict, timeout)
+}
+
+/// Returns the guest's code, or why there is none, by how it ended.
+pub(crate) fn verdict_code(verdict: Verdict, timeout: Option<Duration>) -> Result<u8, Error> {
+    match verdict {
         Verdict::Exit(code) => Ok(code),
         Verdict::Stopped => Err(Error::NoVerdict),
         Verdict::Timeout => Err(Error::Timeout(timeout.unwrap_or_default())),

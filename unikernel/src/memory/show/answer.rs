@@ -23,6 +23,9 @@ use crate::console::tell;
 /// Whether the image was started to answer. `Relaxed`: it is set before anybody is told that he may ask.
 static IS_READY: AtomicBool = AtomicBool::new(false);
 
+/// Whether an answer is being given. All CPUs are asked at once, and one is enough. `Relaxed`: nothing is handed over by it.
+static IS_ANSWERING: AtomicBool = AtomicBool::new(false);
+
 /// Answers from now on.
 pub(crate) fn get_ready() {
     IS_READY.store(true, Ordering::Relaxed);
@@ -31,18 +34,26 @@ pub(crate) fn get_ready() {
 
 /// Answers, if the image is to. Returns whether it is.
 ///
-/// This may be an interrupt in the middle of anything. If that holds a lock, what the lock protects may be half changed.
+/// This may be an interrupt in the middle of anything. If that is an answer, it goes on, and answers this as well; if it holds a
+/// lock, what the lock protects may be half changed.
 pub(crate) fn answer() -> bool {
     let is_ready = IS_READY.load(Ordering::Relaxed);
-    if is_ready && cpu::holds_locks() {
-        tell(format_args!("\nunikernel map: busy\n"));
-    } else if is_ready {
-        cpu::as_if_locked(|| {
-            tell(format_args!(
-                "\nunikernel map: begin\n{}\nunikernel map: end\n",
-                regions_as_json()
-            ));
-        });
+    if is_ready && !IS_ANSWERING.swap(true, Ordering::Relaxed) {
+        say();
+        IS_ANSWERING.store(false, Ordering::Relaxed);
     }
     is_ready
+}
+
+fn say() {
+    if cpu::holds_locks() {
+        tell(format_args!("\nunikernel map: busy\n"));
+        return;
+    }
+    cpu::as_if_locked(|| {
+        tell(format_args!(
+            "\nunikernel map: begin\n{}\nunikernel map: end\n",
+            regions_as_json()
+        ));
+    });
 }
