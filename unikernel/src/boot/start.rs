@@ -85,7 +85,7 @@ fn prepare(magic: u32, information: u64) -> Result<CommandLine, Refusal> {
     describe(&info, &command_line, usable);
     #[cfg(any(unikernel_map, unikernel_test))]
     if command_line.options().map() {
-        memory::show::answer::get_ready();
+        crate::memory::show::answer::get_ready();
     }
     Ok(command_line)
 }

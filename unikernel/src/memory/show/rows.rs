@@ -3,8 +3,9 @@
 use core::fmt;
 
 use crate::memory::frame::{Totals, Use};
+use crate::memory::object::ObjectId;
 use crate::memory::page::{Frame, MemoryType, Page, PageRange, Rights};
-use crate::memory::region::{Commitment, Counters, Kind, Name, ObjectId, Region, Sharing};
+use crate::memory::region::{Commitment, Counters, Kind, Name, Region, Sharing};
 
 /// A region.
 #[derive(Clone, Copy, Debug)]
