@@ -18,4 +18,4 @@
 
 mod spin;
 
-pub(crate) use self::spin::{SpinLock, SpinLockGuard};
+pub(crate) use self::spin::{SpinLock, SpinLockGuard, lock_pair};

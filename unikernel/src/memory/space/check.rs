@@ -37,6 +37,21 @@ impl<M: Machine, H: FrameMemory> Memory<M, H> {
             assert_eq!(counted, Ok(count), "S3: {frame} is used {count} times");
         }
         self.pool.check_invariants();
+        self.check_unlocked();
+    }
+
+    /// Checks that nobody holds a lock, as between two operations of one CPU.
+    fn check_unlocked(&self) {
+        let is_free = self.objects.try_lock().is_some()
+            && self.spaces.try_lock().is_some()
+            && self
+                .current
+                .iter()
+                .all(|current| current.try_lock().is_some())
+            && self
+                .spaces()
+                .all(|space| space.regions.try_lock().is_some());
+        assert!(is_free, "S10: a lock was kept");
     }
 }
 

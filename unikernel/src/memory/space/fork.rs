@@ -41,7 +41,7 @@ impl<M: Machine, H: FrameMemory> AddressSpace<M, H> {
     /// When a region is of one space only, or memory is missing; then this space is as before.
     pub(crate) fn fork(&self, how: Fork) -> Result<Arc<Self>, ForkError> {
         let child = self.memory().create(self)?;
-        let (parent, into) = self.lock_pair(Some(&child));
+        let (parent, into) = self.lock_pair(&child);
         let mut into = into.expect("S9: a new space has a number of its own");
         let copied = parent.copy_to(&mut into, how);
         if copied.is_ok() && how == Fork::CopyOnWrite {

@@ -35,6 +35,7 @@
 //! - S3: the map count of a frame is the number of pages that show it, and one more if an object holds it.
 //! - S4: a page is OWNED only in regions that are private, and COPY_ON_WRITE only there.
 //! - S5: an object knows every region that maps it.
+//! - S10: no lock is kept beyond the operation that took it, whatever comes out of that.
 //!
 //! # Locks
 //!
@@ -70,7 +71,7 @@ use super::page::{Frame, Page, PageRange};
 use super::region::{Name, Region, RegionMap};
 use super::table::PageTable;
 use super::table::error::OutOfFrames;
-use crate::sync::{SpinLock, SpinLockGuard};
+use crate::sync::{SpinLock, SpinLockGuard, lock_pair};
 
 /// All spaces and objects on one machine.
 pub(crate) struct Memory<M: Machine + 'static, H: FrameMemory + 'static> {
@@ -244,22 +245,19 @@ impl<M: Machine, H: FrameMemory> AddressSpace<M, H> {
         }
     }
 
-    /// Locks two spaces, the one with the lower number first; of the same space, or without a partner, one lock does.
-    fn lock_pair<'a>(
-        &'a self,
-        other: Option<&'a Self>,
-    ) -> (Locked<'a, M, H>, Option<Locked<'a, M, H>>) {
-        match other.filter(|other| other.number != self.number) {
-            None => (self.lock(), None),
-            Some(other) if self.number < other.number => {
-                let first = self.lock();
-                (first, Some(other.lock()))
-            }
-            Some(other) => {
-                let first = other.lock();
-                (self.lock(), Some(first))
-            }
-        }
+    /// Locks two spaces, the one with the lower number first; if they are one, one lock does.
+    fn lock_pair<'a>(&'a self, other: &'a Self) -> (Locked<'a, M, H>, Option<Locked<'a, M, H>>) {
+        let (mine, theirs) =
+            lock_pair((self.number, &self.regions), (other.number, &other.regions));
+        let mine = Locked {
+            space: self,
+            regions: mine,
+        };
+        let theirs = theirs.map(|regions| Locked {
+            space: other,
+            regions,
+        });
+        (mine, theirs)
     }
 }
 

@@ -34,6 +34,8 @@ const NO_FRAME: AllocateError = AllocateError::OutOfFrames { wanted: 1, free: 0 
 enum Round {
     /// The access is possible now.
     Done,
+    /// It was possible already; this CPU may just not have known.
+    Idle,
     /// First a pager has to be asked.
     Ask(PageIn),
     /// First those who still show what the object held before have to look again.
@@ -75,6 +77,10 @@ impl<M: Machine, H: FrameMemory> AddressSpace<M, H> {
             let round = self.lock().look(fault);
             match round {
                 Ok(Round::Done) => return Ok(()),
+                Ok(Round::Idle) => {
+                    self.forget(Page::containing(fault.address));
+                    return self.memory().note_idle(fault);
+                }
                 Ok(Round::Ask(request)) => match self.ask(&request) {
                     Ok(()) => {}
                     Err(PagerError::NotYet) => return Ok(()),
@@ -89,6 +95,14 @@ impl<M: Machine, H: FrameMemory> AddressSpace<M, H> {
             }
         }
         Err(Violation::NoProgress)
+    }
+
+    fn forget(&self, page: Page) {
+        self.memory().machine.invalidate(&Invalidation {
+            root: self.root(),
+            pages: PageRange::one(page),
+            tables: TablesKept::Kept,
+        });
     }
 
     /// Pages out what can go, or says that nothing can.
@@ -162,7 +176,7 @@ impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
             sharing: region.sharing(),
         };
         match repair {
-            Repair::Nothing => self.forget(page),
+            Repair::Nothing => return Ok(Round::Idle),
             Repair::Grant => self.grant(page, promise.rights)?,
             Repair::ShowZeros => self.show_zeros(page, promise.rights)?,
             Repair::ZeroFill => {
@@ -194,15 +208,6 @@ impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
             }
         }
         Ok(Round::Done)
-    }
-
-    /// The access is possible already; this CPU may just not know.
-    fn forget(&self, page: Page) {
-        self.space.memory.machine.invalidate(&Invalidation {
-            root: self.space.root,
-            pages: PageRange::one(page),
-            tables: TablesKept::Kept,
-        });
     }
 
     fn grant(&self, page: Page, rights: Rights) -> Result<(), Violation> {

@@ -10,6 +10,7 @@
 use alloc::sync::Arc;
 
 use super::{AddressSpace, Memory, SpaceError};
+use crate::memory::fault::{Fault, Violation};
 use crate::memory::frame::{FrameMemory, MOST_CPUS};
 use crate::memory::machine::Machine;
 
@@ -27,12 +28,15 @@ pub(crate) enum Target<'a, M: Machine + 'static, H: FrameMemory + 'static> {
 pub(super) struct Current<M: Machine + 'static, H: FrameMemory + 'static> {
     space: Option<Arc<AddressSpace<M, H>>>,
     previous: Option<Arc<AddressSpace<M, H>>>,
+    /// The last fault for which there was nothing to repair, and how often it came in a row.
+    idle: Option<(Fault, u32)>,
 }
 
 impl<M: Machine, H: FrameMemory> Current<M, H> {
     pub(super) const NONE: Self = Self {
         space: None,
         previous: None,
+        idle: None,
     };
 }
 
@@ -124,6 +128,39 @@ impl<M: Machine, H: FrameMemory> Memory<M, H> {
             .take_if(|previous| Arc::ptr_eq(previous, &space));
         drop(current);
         drop((was_before, space));
+        Ok(())
+    }
+
+    /// Notes a fault for which there was nothing to repair: because another CPU has done it, or because the processor refuses for a
+    /// reason that no region knows. Then it would go on for ever.
+    pub(super) fn note_idle(&self, fault: Fault) -> Result<(), Violation> {
+        const MOST: u32 = 1000;
+        let mut current = self.this_cpu().lock();
+        let times = match current.idle {
+            Some((last, times)) if last == fault => times + 1,
+            _ => 1,
+        };
+        current.idle = Some((fault, times));
+        if times < MOST {
+            return Ok(());
+        }
+        current.idle = None;
+        Err(Violation::NoProgress)
+    }
+
+    /// Puts a new space, which `build` fills, in the place of one. If that fails, the old one is as before, and the new one is gone.
+    ///
+    /// # Errors
+    ///
+    /// What `build` says, or that there is no memory for a space.
+    pub(crate) fn replace<E: From<SpaceError>>(
+        &'static self,
+        space: &mut Arc<AddressSpace<M, H>>,
+        build: impl FnOnce(&AddressSpace<M, H>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let new = self.create(space)?;
+        build(&new)?;
+        *space = new;
         Ok(())
     }
 

@@ -71,7 +71,7 @@ impl<M: Machine, H: FrameMemory> Memory<M, H> {
         len: u64,
     ) -> Result<(), (VirtAddr, Violation)> {
         for _ in 0..MOST_TRIES {
-            let (from_locked, to_locked) = from.space.lock_pair(Some(to.space));
+            let (from_locked, to_locked) = from.space.lock_pair(to.space);
             let read = from_locked.usable(source, Access::Read, from.by);
             let written =
                 to_locked

@@ -128,6 +128,41 @@ fn a_fault_that_was_repaired_before_it_was_looked_at_is_none() {
     assert_eq!(world.free(), before);
 }
 
+/// Proves M106: an access that the processor goes on to refuse, though the region allows it, ends.
+#[test]
+fn a_fault_that_comes_again_and_again_without_need_is_a_violation_at_last() {
+    let world = World::new(64);
+    let range = world.lazy(&world.kernel, 1);
+    assert_eq!(world.write(at(range, 0), 5), Ok(()));
+    let again = Fault {
+        address: at(range, 0),
+        access: Access::Write,
+        by: Ring::Kernel,
+    };
+
+    let ends = (0..2000).find_map(|_| world.kernel.resolve(again).err());
+
+    assert_eq!(ends, Some(Violation::NoProgress));
+    assert_eq!(world.kernel.resolve(again), Ok(()));
+}
+
+/// Proves M105: whatever an operation comes to, no lock is left behind.
+#[test]
+fn no_refused_operation_keeps_a_lock() {
+    let world = World::new(64);
+    let range = world.lazy(&world.kernel, 4);
+    let outside = PageRange::new(page(1 << 20), 4);
+
+    assert_eq!(world.read(VirtAddr::new(0)), Err(Violation::Unmapped));
+    assert!(world.kernel.protect(outside, Rights::READ).is_err());
+    assert!(world.kernel.discard(outside).is_err());
+    assert!(world.kernel.resize(outside.start(), 1).is_err());
+    assert!(world.kernel.take_section(range.start()).is_err());
+    assert!(world.kernel.resize(range.start(), 1 << 40).is_err());
+
+    world.memory.check_invariants();
+}
+
 /// Proves M97, M48: after rights were taken and given back, pages get them back one by one, with their contents.
 #[test]
 fn rights_that_come_back_come_back_with_the_contents() {

@@ -66,6 +66,57 @@ fn destroying_the_space_one_is_in_goes_to_the_kernels_first() {
     assert_eq!(refused, Err(SpaceError::Kernel));
 }
 
+/// Proves M92: whoever runs in a space holds it; the last one to let go ends it.
+#[test]
+fn a_space_ends_with_the_last_who_holds_it() {
+    let world = World::new(256);
+    let before = world.free();
+    let space = world.memory.create(&world.kernel).expect("frames");
+    let other = Arc::clone(&space);
+    let range = world.lazy(&space, 4);
+    world.enter(&space);
+    assert_eq!(world.write(at(range, 0), 1), Ok(()));
+    world.enter(&world.kernel);
+
+    drop(space);
+    world.memory.forget_previous();
+    world.enter(&other);
+    assert_eq!(world.read(at(range, 0)), Ok(1));
+    world.enter(&world.kernel);
+    drop(other);
+    world.memory.forget_previous();
+
+    assert_eq!(world.free(), before);
+}
+
+/// Proves M91: everything is replaced, or nothing.
+#[test]
+fn a_space_is_replaced_as_a_whole_or_stays() {
+    let world = World::new(256);
+    let mut space = world.memory.create(&world.kernel).expect("frames");
+    let range = world.lazy(&space, 4);
+    let before = world.free();
+
+    let failed = world.memory.replace(&mut space, |new| {
+        let huge = private(1 << 30, Rights::READ);
+        new.reserve(private(2, Rights::READ))
+            .map_err(|_| SpaceError::OutOfMemory)?;
+        new.reserve(huge)
+            .map(drop)
+            .map_err(|_| SpaceError::OutOfFrames)
+    });
+    assert_eq!(failed, Err(SpaceError::OutOfFrames));
+    assert_eq!(world.free(), before);
+    assert_eq!(space.unmap(range), Ok(4));
+    let replaced = world.memory.replace(&mut space, |new| {
+        let one = new.reserve(private(1, Rights::READ));
+        one.map(drop).map_err(|_| SpaceError::OutOfMemory)
+    });
+
+    assert_eq!(replaced, Ok(()));
+    assert_eq!(space.unmap(range), Ok(1));
+}
+
 /// Proves M80: a space that ends takes with it what was its own, and nothing else.
 #[test]
 fn spaces_hold_different_things_at_the_same_address() {
