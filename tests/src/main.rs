@@ -15,6 +15,7 @@ mod frames;
 mod heap;
 mod image;
 mod memory;
+mod regions;
 mod runner;
 mod time;
 mod windows;

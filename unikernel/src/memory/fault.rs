@@ -104,7 +104,7 @@ pub(crate) enum Repair {
 
 /// Why an access is not possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Violation {
+pub enum Violation {
     /// Nothing was promised there.
     Unmapped,
     /// A guard is there.

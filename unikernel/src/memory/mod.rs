@@ -23,6 +23,7 @@ pub(crate) mod address;
 mod dump;
 pub(crate) mod fault;
 pub(crate) mod frame;
+mod handle;
 pub(crate) mod kernel;
 pub(crate) mod machine;
 pub(crate) mod object;
@@ -41,8 +42,13 @@ pub(crate) mod window;
 
 pub use self::address::{AddressError, PAGE_SIZE, PhysAddr, VirtAddr};
 pub use self::dump::{describe_frame, describe_frames, describe_pages, dump};
+pub use self::fault::Violation;
 pub use self::frame::error::{AllocateError, FreeError};
 pub use self::frame::report::{FrameReport, FreeLists};
+pub use self::handle::{
+    AlterError, Committed, Device, Dma, Guarded, Heap, Lazy, Lent, OnDemand, PageCounts, Region,
+    Register, Ring, Section, Space, Stack, UserOwned, ViewError, builder, runtime,
+};
 #[cfg(unikernel_test)]
 pub(crate) use self::kernel::check_kernel_tables;
 pub(crate) use self::kernel::kernel_runs;
@@ -53,14 +59,19 @@ pub(crate) use self::kernel::{region_name, repair};
 pub use self::object::{ObjectError, ObjectId, pager};
 pub use self::owned::{OwnedFrame, OwnedFrames, TemporaryMapping, ZERO_FRAME, ZeroFrame};
 pub use self::page::{Access, Frame, FrameRange, MemoryType, Page, PageRange, PageSize, Rights};
-pub use self::region::Name;
+pub use self::region::{Name, RegionError, ShapeError};
 pub use self::root::{Active, Root};
 pub use self::show::{describe_regions, dump_regions, regions_as_json};
+pub use self::space::transfer::StringError;
+pub use self::space::{Fork, ForkError, ReserveError, SpaceError, TransferError};
 pub use self::table::Translation;
 pub use self::table::entry::{Attributes, Leaf, Marks, Touched};
 pub use self::table::error::{AttributesError, ChangeError, MapError, OutOfFrames, UnmapError};
 pub use self::table::runs::Run;
 pub use self::window::WindowError;
+
+/// Values that any bytes are one of, and that are nothing but their bytes: what views of memory are made of.
+pub use bytemuck::Pod;
 
 use self::frame::FramePool;
 use self::space::Memory;

@@ -7,11 +7,13 @@ use crate::memory::page::{Frame, Page, PageRange, Rights};
 
 /// Why there can be no such region, wherever it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ShapeError {
+pub enum ShapeError {
     /// A region of no pages was asked for.
     Empty(Page),
     /// Rights without the right to read.
     Unreadable(Rights),
+    /// Rights for ring 3, asked for memory that is the kernel's alone.
+    KernelOnly(Rights),
     /// Rights for ring 3 in the upper half, which is the kernel's.
     UserInUpperHalf(Page),
     /// A ring has two halves, so its pages are even in number.
@@ -50,7 +52,7 @@ pub(crate) enum ShapeError {
 
 /// Why a request about regions was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RegionError {
+pub enum RegionError {
     /// There can be no such region.
     Shape(ShapeError),
     /// Another region is there.
@@ -104,6 +106,9 @@ impl fmt::Display for ShapeError {
         match self {
             Self::Empty(page) => write!(f, "regions: no pages asked for at {page}"),
             Self::Unreadable(rights) => write!(f, "regions: rights {rights} lack reading"),
+            Self::KernelOnly(rights) => {
+                write!(f, "regions: rights {rights} for memory of the kernel alone")
+            }
             Self::UserInUpperHalf(page) => write!(f, "regions: {page} is not for ring 3"),
             Self::OddRing(len) => write!(f, "regions: a ring cannot have {len} pages"),
             Self::StackTooSmall(len) => write!(f, "regions: a stack cannot have {len} pages"),

@@ -45,7 +45,7 @@ mod tests;
 mod tree;
 
 pub(crate) use self::counters::Counters;
-pub(crate) use self::error::{RegionError, ShapeError};
+pub use self::error::{RegionError, ShapeError};
 pub(crate) use self::guarded::{SectionState, Sections};
 pub(crate) use self::kind::{Absence, Commitment, Content, Kind, Sharing};
 pub(crate) use self::map::RegionMap;

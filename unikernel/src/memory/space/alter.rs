@@ -2,6 +2,7 @@
 
 use super::reserve::{Counted, mapping_of, owned};
 use super::{AddressSpace, Locked, SpaceError, page_at};
+use crate::memory::fault::Users;
 use crate::memory::frame::FrameMemory;
 use crate::memory::machine::Machine;
 use crate::memory::page::{Page, PageRange, PageSize, Rights};
@@ -72,6 +73,36 @@ impl<M: Machine, H: FrameMemory> AddressSpace<M, H> {
                 locked.commit_absent(part.expect("it is in the range"), region.rights())?;
         }
         Ok(committed)
+    }
+
+    /// Gives pages that belong to one owner another end, over as many regions as they lie in: the last region grows, or the
+    /// promises about what lies behind the new end are ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`resize`](Self::resize) and [`unmap`](Self::unmap).
+    pub(crate) fn move_end(&self, owned: PageRange, len_pages: u64) -> Result<(), SpaceError> {
+        let mut locked = self.lock();
+        if len_pages == owned.len() {
+            return Ok(());
+        }
+        if len_pages < owned.len() {
+            return locked.end_promises(skip(owned, len_pages)).map(drop);
+        }
+        let last = owned.last().and_then(|page| locked.regions.find(page));
+        let region = last.ok_or(SpaceError::NoRegion(owned.start()))?;
+        if !region.is_resizable() {
+            return Err(SpaceError::NotPossible(owned.start()));
+        }
+        // Joined with what lies behind, which is somebody else's.
+        if region.range().end_number() != owned.end_number() {
+            return Err(SpaceError::NoRoom {
+                region: owned,
+                wanted_pages: len_pages,
+            });
+        }
+        let before = region.range();
+        locked.grow(before, before.len() + len_pages - owned.len())
     }
 
     /// Grows or shrinks the region that starts at a page, at its end. Returns the size it had, in pages; asked for 0 pages, it
@@ -148,6 +179,11 @@ impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
         while !at.is_empty() {
             let shown = self.tables().query(at.start());
             let pages = match shown {
+                // Only read so far: the zero frame makes room for a frame of the page's own.
+                Some(_) if self.shows_zeros(at.start()) => {
+                    self.clear(PageRange::one(at.start()), Counted::Frames);
+                    0
+                }
                 Some((first, leaf)) => first.number() + leaf.size.pages() - at.start().number(),
                 None => {
                     let absent = self.absent(at);
@@ -160,6 +196,11 @@ impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
             at = skip(at, pages);
         }
         Ok(committed)
+    }
+
+    fn shows_zeros(&self, page: Page) -> bool {
+        self.shown(page)
+            .is_some_and(|shown| shown.users == Users::Zero)
     }
 
     /// Returns the pages from the start of a range on that show nothing, up to 2 MiB or the next border of that size.

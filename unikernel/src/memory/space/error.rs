@@ -13,7 +13,9 @@ use crate::memory::table::error::{ChangeError, MapError, UnmapError};
 
 /// Why a region was not changed, or a space not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SpaceError {
+pub enum SpaceError {
+    /// There is no memory to manage: on the host.
+    Unmanaged,
     /// No heap is left for the bookkeeping.
     OutOfMemory,
     /// No frame is left.
@@ -39,7 +41,9 @@ pub(crate) enum SpaceError {
 
 /// Why pages were not reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ReserveError {
+pub enum ReserveError {
+    /// There is no memory to manage: on the host.
+    Unmanaged,
     /// There is no free range of so many pages.
     NoRoom {
         /// How many were asked for.
@@ -57,7 +61,7 @@ pub(crate) enum ReserveError {
 
 /// Why a space was not forked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ForkError {
+pub enum ForkError {
     /// A region is of one space only.
     Untracked(PageRange),
     /// No frame or no heap is left.
@@ -68,13 +72,13 @@ pub(crate) enum ForkError {
 
 /// Why not all bytes were transferred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TransferError {
+pub struct TransferError {
     /// How many bytes were.
-    pub(crate) transferred: u64,
+    pub transferred: u64,
     /// Where it ended.
-    pub(crate) address: VirtAddr,
+    pub address: VirtAddr,
     /// Why.
-    pub(crate) violation: Violation,
+    pub violation: Violation,
 }
 
 impl From<RegionError> for SpaceError {
@@ -153,6 +157,7 @@ impl From<ObjectError> for ForkError {
 impl fmt::Display for SpaceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Unmanaged => f.write_str("space: the host has none"),
             Self::OutOfMemory => f.write_str("space: no heap is left for its bookkeeping"),
             Self::OutOfFrames => f.write_str("space: no frame is left"),
             Self::NoRegion(page) => write!(f, "space: no region at {}", page.start()),
@@ -177,6 +182,7 @@ impl fmt::Display for SpaceError {
 impl fmt::Display for ReserveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Unmanaged => f.write_str("space: the host has none"),
             Self::NoRoom { wanted_pages } => {
                 write!(f, "space: no {wanted_pages} free pages side by side")
             }

@@ -26,7 +26,7 @@ use crate::memory::table::source::{CopyCounts, PageFrames};
 
 /// When private pages are copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fork {
+pub enum Fork {
     /// With the first write.
     CopyOnWrite,
     /// At once.

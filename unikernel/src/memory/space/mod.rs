@@ -58,8 +58,8 @@ pub(crate) mod transfer;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 
-pub(crate) use self::error::{ForkError, ReserveError, SpaceError, TransferError};
-pub(crate) use self::fork::Fork;
+pub use self::error::{ForkError, ReserveError, SpaceError, TransferError};
+pub use self::fork::Fork;
 pub(crate) use self::look::{Busy, View};
 pub(crate) use self::reserve::{Place, Request};
 pub(crate) use self::switch::Target;

@@ -150,17 +150,7 @@ impl<M: Machine, H: FrameMemory> AddressSpace<M, H> {
     ///
     /// When a region is cut that cannot be, or memory is missing to keep the rest of one.
     pub(crate) fn unmap(&self, range: PageRange) -> Result<u64, SpaceError> {
-        let mut locked = self.lock();
-        locked.isolate(range)?;
-        let mut pages = 0;
-        while let Some(start) = locked
-            .regions
-            .first_in(range)
-            .map(|region| region.range().start())
-        {
-            pages += locked.remove(start);
-        }
-        Ok(pages)
+        self.lock().end_promises(range)
     }
 
     /// Ends all regions.
@@ -267,10 +257,25 @@ impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
         Ok(pages)
     }
 
+    /// Ends all promises about a range. Returns how many pages had been promised.
+    pub(super) fn end_promises(&mut self, range: PageRange) -> Result<u64, SpaceError> {
+        self.isolate(range)?;
+        let mut pages = 0;
+        while let Some(start) = self
+            .regions
+            .first_in(range)
+            .map(|region| region.range().start())
+        {
+            pages += self.remove(start);
+        }
+        Ok(pages)
+    }
+
     /// Makes regions, back references and leaves end where the range begins and ends. Changes nothing that anybody can see.
     pub(super) fn isolate(&mut self, range: PageRange) -> Result<(), SpaceError> {
         let (first, last) = self.cut_regions(range)?;
-        self.regions.prepare(2)?;
+        let cuts = [first, last].into_iter().flatten().count();
+        self.regions.prepare(cuts)?;
         let objects = [first, last].map(|cut| {
             let region = self.regions.find(cut?)?;
             mapping_of(region, region.range()).map(|(object, _)| object)

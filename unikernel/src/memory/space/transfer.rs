@@ -26,7 +26,7 @@ pub(crate) struct Bytes<'a, M: Machine + 'static, H: FrameMemory + 'static> {
 
 /// Why there is no string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StringError {
+pub enum StringError {
     /// It does not end within so many bytes.
     TooLong(u64),
     /// It cannot be read.

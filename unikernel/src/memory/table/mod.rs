@@ -356,7 +356,7 @@ impl<'a, M: Machine, F: TableFrames> PageTable<'a, M, F> {
         if let Some(page) = runs::first(&self.cursor(), range) {
             return Err(MapError::AlreadyMapped(page));
         }
-        let mut source = Other::new(from.cursor(), change, counts);
+        let mut source = Other::new(from.cursor(), range, change, counts);
         self.build(range, &mut source, Attributes::new(Rights::READ))
     }
 

@@ -5,7 +5,9 @@ use super::entry::{Attributes, Change, Entry, Half, Leaf, LeafBits, Marks};
 use super::error::{AttributesError, OutOfFrames};
 use super::{node, runs};
 use crate::memory::machine::{Machine, Place};
-use crate::memory::page::{Frame, FrameRange, Level, MemoryType, Page, PageSize, Rights};
+use crate::memory::page::{
+    ENTRIES, Frame, FrameRange, Level, MemoryType, Page, PageRange, PageSize, Rights,
+};
 
 /// What belongs at an entry that is to be mapped.
 pub(super) enum Supply {
@@ -188,15 +190,24 @@ pub(super) struct Other<'a, 'm, M: Machine, C> {
     pub(super) counts: &'a mut C,
     /// For each level, the table on the way to the entry asked for last.
     places: [Option<Place>; 4],
-    /// The table of level 1 in use, and the number of its first page.
+    /// The last page that is asked for.
+    last: Option<Page>,
+    /// The table of level 1 in use, and the number of its first page. It is closed with the last entry that is asked for,
+    /// while the walk still holds its own table open: windows on tables are closed in the reverse order.
     open: Option<(u64, node::Node<M::Table<'m>>)>,
     /// A large leaf of which only parts are wanted.
     large: Option<(Page, Entry, PageSize)>,
 }
 
 impl<'a, 'm, M: Machine, C: CopyCounts> Other<'a, 'm, M, C> {
-    pub(super) fn new(cursor: Cursor<'m, M>, change: Change, counts: &'a mut C) -> Self {
+    pub(super) fn new(
+        cursor: Cursor<'m, M>,
+        range: PageRange,
+        change: Change,
+        counts: &'a mut C,
+    ) -> Self {
         Self {
+            last: range.last(),
             cursor,
             change,
             counts,
@@ -208,6 +219,16 @@ impl<'a, 'm, M: Machine, C: CopyCounts> Other<'a, 'm, M, C> {
 
     #[inline]
     fn entry(&mut self, at: At) -> Entry {
+        let entry = self.entry_of(at);
+        let is_last_of_table = at.page().index(Level::One) == ENTRIES - 1;
+        if is_last_of_table || Some(at.page()) == self.last {
+            self.open = None;
+        }
+        entry
+    }
+
+    #[inline]
+    fn entry_of(&mut self, at: At) -> Entry {
         let index = at.page().index(at.level);
         if at.level == Level::One {
             let table = at.page().align_down(Level::Two).number();
@@ -295,7 +316,11 @@ impl<M: Machine, C: CopyCounts> Source for Other<'_, '_, M, C> {
         let size = at.level.leaf_size().expect("a leaf is not in the root");
         match self.counts.copied(at.page(), copy.leaf(size)) {
             Ok(()) => Supply::Leaf(copy),
-            Err(OutOfFrames) => Supply::OutOfFrames,
+            Err(OutOfFrames) => {
+                // The walk ends here.
+                self.open = None;
+                Supply::OutOfFrames
+            }
         }
     }
 

@@ -1,0 +1,259 @@
+//! Plain memory seen as slices of values.
+//!
+//! Whether a view is possible is decided when it is asked for: the part has to lie in the memory, fit the values, and allow the
+//! access on every page. From then on the borrow keeps it so, since whatever could change it borrows the memory mutably.
+//!
+//! A view of lazy memory costs no frame. Reading a page that nobody has written shows zeros; the first write to one takes a frame, and where none is
+//! left that ends the task, with a report. Who wants an error instead asks for the frames before:
+//! [`Region::commit`](super::Region::commit).
+
+#![allow(
+    unsafe_code,
+    reason = "pages become slices here; the trait `Plain` says of which handles, and why"
+)]
+
+use core::ops::{Range, RangeBounds};
+
+use bytemuck::PodCastError;
+
+use super::error::ViewError;
+use super::guarded::Section;
+use super::lent::Lent;
+use super::region::Region;
+use super::reserved::{MachineSpace, bytes_of};
+use crate::memory::Pod;
+use crate::memory::page::{Access, PAGE_SIZE, PageRange};
+
+/// Memory that may be seen as slices.
+///
+/// # Safety
+///
+/// 1. The pages lie in the kernel's space, are mapped or promised at least as long as the value lives, and are memory: none is
+///    a guard, or a device's. 2. No other value gives access to them meanwhile, and no page is the same memory as another.
+///    3. Their rights, and what they hold, change by nothing that does not borrow the value mutably.
+pub(super) unsafe trait Plain {
+    /// Returns the pages.
+    fn pages(&self) -> PageRange;
+
+    /// Returns the space that they lie in.
+    fn space(&self) -> &MachineSpace;
+}
+
+// SAFETY: 1. only the builder makes regions, of zeros, in the kernel's space, and they end in `drop`; 2. reserved pages overlap
+// with no others, and what is lent or seen borrows the region; 3. `protect`, `discard` and `resize` borrow mutably, and
+// `commit` changes nothing that can be seen.
+unsafe impl<K> Plain for Region<K> {
+    fn pages(&self) -> PageRange {
+        self.reserved.range()
+    }
+
+    fn space(&self) -> &MachineSpace {
+        self.reserved.space()
+    }
+}
+
+// SAFETY: 1. a section in use lies between guards of a guarded region, which it borrows; 2. no section is handed out twice;
+// 3. nothing changes a section but giving it back, in `drop`.
+unsafe impl Plain for Section<'_> {
+    fn pages(&self) -> PageRange {
+        self.pages
+    }
+
+    fn space(&self) -> &MachineSpace {
+        self.owner.space()
+    }
+}
+
+// SAFETY: 1. it is a part of a region, which it borrows mutably, or which is there for good; 2. and 3. so nobody else uses the
+// region, and parts of a lent part are made by splitting it.
+unsafe impl Plain for Lent<'_> {
+    fn pages(&self) -> PageRange {
+        self.pages
+    }
+
+    fn space(&self) -> &MachineSpace {
+        &self.space
+    }
+}
+
+/// Returns values that can be read.
+pub(super) fn shared<T: Pod>(
+    plain: &impl Plain,
+    part: impl RangeBounds<u64>,
+) -> Result<&[T], ViewError> {
+    let (start, len) = checked::<T>(plain, part, Access::Read)?;
+    // SAFETY: `Plain` says that these are bytes, valid for reading as long as `plain` is borrowed, which nobody changes.
+    let bytes = unsafe { core::slice::from_raw_parts(start, len) };
+    bytemuck::try_cast_slice(bytes).map_err(|error| misfit::<T>(error, start, len))
+}
+
+/// Returns values that can be written.
+pub(super) fn exclusive<T: Pod>(
+    plain: &mut impl Plain,
+    part: impl RangeBounds<u64>,
+) -> Result<&mut [T], ViewError> {
+    let (start, len) = checked::<T>(plain, part, Access::Write)?;
+    // SAFETY: as above, and `plain` is borrowed mutably, so nobody else uses them.
+    let bytes = unsafe { core::slice::from_raw_parts_mut(start, len) };
+    bytemuck::try_cast_slice_mut(bytes).map_err(|error| misfit::<T>(error, start, len))
+}
+
+impl<'a> Lent<'a> {
+    /// Turns all of it into a slice that lives as long as the owner is lent out.
+    ///
+    /// # Errors
+    ///
+    /// [`ViewError`]: `T` does not fit, or a page must not be written.
+    pub fn into_slice<T: Pod>(mut self) -> Result<&'a mut [T], ViewError> {
+        let slice: *mut [T] = exclusive(&mut self, ..)?;
+        // SAFETY: the region is borrowed for `'a`, or there for good, and this was the only way to these pages.
+        Ok(unsafe { &mut *slice })
+    }
+}
+
+/// Returns the first byte and the length of a part after checking that it lies in the memory and allows the access.
+fn checked<T>(
+    plain: &impl Plain,
+    part: impl RangeBounds<u64>,
+    access: Access,
+) -> Result<(*mut u8, usize), ViewError> {
+    let pages = plain.pages();
+    let bytes = part_of(pages, part, size_of::<T>() as u64)?;
+    allow(plain.space(), pages, &bytes, access)?;
+    let start = pages.start().start().as_u64() + bytes.start;
+    let len = bytes.end - bytes.start;
+    Ok((
+        core::ptr::with_exposed_provenance_mut(start as usize),
+        len as usize,
+    ))
+}
+
+/// Returns the bytes of a part of these pages that is to hold whole values of `item` bytes.
+pub(super) fn part_of(
+    pages: PageRange,
+    part: impl RangeBounds<u64>,
+    item: u64,
+) -> Result<Range<u64>, ViewError> {
+    let len = pages.len() * PAGE_SIZE;
+    let bytes = bytes_of(part, len).map_err(|end| ViewError::OutOfBounds { end, len })?;
+    if item == 0 || (bytes.end - bytes.start) % item != 0 {
+        return Err(ViewError::Uneven {
+            len: bytes.end - bytes.start,
+            item,
+        });
+    }
+    Ok(bytes)
+}
+
+/// Refuses an access that a page of the part does not allow.
+pub(super) fn allow(
+    space: &MachineSpace,
+    pages: PageRange,
+    bytes: &Range<u64>,
+    access: Access,
+) -> Result<(), ViewError> {
+    let start = pages.start().start().checked_add(bytes.start);
+    let touched = start.and_then(|start| PageRange::covering(start, bytes.end - bytes.start));
+    // An empty part behind the last byte touches nothing.
+    let Some(touched) = touched else {
+        return Ok(());
+    };
+    let forbidding = space.inspect(|regions, _| {
+        let mut regions = regions.iter_in(touched);
+        regions.find_map(|region| {
+            let part = region.range().intersection(touched)?;
+            (!region.rights().allow(access)).then_some(part.start())
+        })
+    });
+    match forbidding {
+        None => Ok(()),
+        Some(page) => Err(ViewError::Forbidden { access, page }),
+    }
+}
+
+/// Says what does not fit about values of a type in so many bytes.
+fn misfit<T>(error: PodCastError, start: *const u8, len: usize) -> ViewError {
+    match error {
+        PodCastError::TargetAlignmentGreaterAndInputNotAligned
+        | PodCastError::AlignmentMismatch => ViewError::Misaligned {
+            offset: start.addr() as u64 % PAGE_SIZE,
+            align: align_of::<T>() as u64,
+        },
+        PodCastError::SizeMismatch | PodCastError::OutputSliceWouldHaveSlop => ViewError::Uneven {
+            len: len as u64,
+            item: size_of::<T>() as u64,
+        },
+    }
+}
+
+/// The views of plain memory, as methods. Parts and offsets are in bytes from the start of the memory.
+macro_rules! views {
+    () => {
+        /// Returns all of it as values that can be read.
+        ///
+        /// Costs no frame, however much it is: pages that nobody has written show zeros.
+        ///
+        /// # Errors
+        ///
+        /// [`ViewError`]: `T` does not fit into it, or a page must not be read.
+        pub fn as_slice<T: Pod>(&self) -> Result<&[T], ViewError> {
+            view::shared(self, ..)
+        }
+
+        /// Returns all of it as values that can be written.
+        ///
+        /// The first write to each page takes a frame. Where none is left, the write ends the task, with a report.
+        ///
+        /// # Errors
+        ///
+        /// [`ViewError`]: `T` does not fit into it, or a page must not be written.
+        pub fn as_mut_slice<T: Pod>(&mut self) -> Result<&mut [T], ViewError> {
+            view::exclusive(self, ..)
+        }
+
+        /// Returns a part, in bytes from the start, as values that can be read.
+        ///
+        /// # Errors
+        ///
+        /// [`ViewError`]: the part reaches beyond the end, `T` does not fit into it, or a page must not be read.
+        pub fn slice<T: Pod>(&self, part: impl RangeBounds<u64>) -> Result<&[T], ViewError> {
+            view::shared(self, part)
+        }
+
+        /// Returns a part, in bytes from the start, as values that can be written.
+        ///
+        /// # Errors
+        ///
+        /// [`ViewError`]: the part reaches beyond the end, `T` does not fit into it, or a page must not be written.
+        pub fn slice_mut<T: Pod>(
+            &mut self,
+            part: impl RangeBounds<u64>,
+        ) -> Result<&mut [T], ViewError> {
+            view::exclusive(self, part)
+        }
+
+        /// Returns the value that lies `offset` bytes from the start.
+        ///
+        /// # Errors
+        ///
+        /// [`ViewError`]: it would reach beyond the end, its offset is no multiple of its alignment, or the page must not be
+        /// read.
+        pub fn get<T: Pod>(&self, offset: u64) -> Result<T, ViewError> {
+            let end = offset.saturating_add(size_of::<T>() as u64);
+            view::shared(self, offset..end).map(|values| values[0])
+        }
+
+        /// Puts a value `offset` bytes from the start.
+        ///
+        /// # Errors
+        ///
+        /// [`ViewError`]: it would reach beyond the end, its offset is no multiple of its alignment, or the page must not be
+        /// written.
+        pub fn set<T: Pod>(&mut self, offset: u64, value: T) -> Result<(), ViewError> {
+            let end = offset.saturating_add(size_of::<T>() as u64);
+            view::exclusive(self, offset..end).map(|values| values[0] = value)
+        }
+    };
+}
+
+pub(super) use views;
