@@ -46,8 +46,9 @@ pub use self::fault::Violation;
 pub use self::frame::error::{AllocateError, FreeError};
 pub use self::frame::report::{FrameReport, FreeLists};
 pub use self::handle::{
-    AlterError, Committed, Device, Dma, Guarded, Heap, Lazy, Lent, OnDemand, PageCounts, Region,
-    Register, Ring, Section, Space, Stack, UserOwned, ViewError, builder, runtime,
+    AlterError, Committed, Device, Dma, Guarded, Heap, Lazy, Lent, Object, OnDemand, PageCounts,
+    Private, Region, Register, Ring, Section, Shared, Space, Stack, UserOwned, ViewError, builder,
+    runtime,
 };
 #[cfg(unikernel_test)]
 pub(crate) use self::kernel::check_kernel_tables;

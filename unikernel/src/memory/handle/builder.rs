@@ -228,7 +228,7 @@ impl<L> RegionBuilder<L> {
         Self { name, ..self }
     }
 
-    fn request(&self, len_pages: u64, kind: Kind, sharing: Sharing) -> Request {
+    pub(super) fn request(&self, len_pages: u64, kind: Kind, sharing: Sharing) -> Request {
         Request {
             len_pages,
             place: self.place,

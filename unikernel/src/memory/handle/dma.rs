@@ -6,7 +6,7 @@ use super::reserved::{Reserved, tell};
 use super::volatile::{self, Register, accesses};
 use crate::memory::FRAMES;
 use crate::memory::address::{PhysAddr, VirtAddr};
-use crate::memory::frame::{AllocateError, Use};
+use crate::memory::frame::Use;
 use crate::memory::page::{Frame, FrameRange, PageRange};
 use crate::memory::region::Name;
 use crate::memory::space::{Request, ReserveError};

@@ -7,6 +7,8 @@
 //!                       ── guarded ───> Guarded ──take──> Section   between guards
 //!                       ── stack ─────> Stack              grows downwards onto a guard
 //!                       ── ring ──────> Ring               followed by itself
+//!                       ── private ───> Region<Private>    the contents of an Object, as they were
+//!                       ── shared ────> Shared             the contents of an Object, as they are
 //!                       ── dma ───────> Dma                frames side by side, for a device
 //!                       ── device ────> Device             registers of a device
 //!                       ── user_owned > UserOwned          memory of ring 3, in some Space
@@ -20,6 +22,7 @@
 //! |---|---|
 //! | `builder` | what is wanted |
 //! | `region`, `guarded`, `stack`, `ring`, `dma`, `device`, `user` | the kinds |
+//! | `object` | contents that outlive memory, and memory that shows them |
 //! | `lent` | parts of a region for somebody else |
 //! | `view`, `volatile` | how memory is seen: as slices, or value by value |
 //! | `space` | address spaces |
@@ -39,6 +42,7 @@ mod dma;
 mod error;
 mod guarded;
 mod lent;
+mod object;
 mod region;
 mod reserved;
 mod ring;
@@ -55,7 +59,8 @@ pub use self::dma::Dma;
 pub use self::error::{AlterError, ViewError};
 pub use self::guarded::{Guarded, Section};
 pub use self::lent::Lent;
-pub use self::region::{Committed, Heap, Lazy, OnDemand, Region};
+pub use self::object::{Object, Shared};
+pub use self::region::{Committed, Heap, Lazy, OnDemand, Private, Region};
 pub use self::ring::Ring;
 pub use self::space::Space;
 pub use self::stack::Stack;

@@ -48,6 +48,10 @@ pub enum Committed {}
 #[derive(Debug)]
 pub enum Heap {}
 
+/// The contents of an [`Object`](super::Object), as they were when the memory was made, until they are written.
+#[derive(Debug)]
+pub enum Private {}
+
 /// Kinds whose frames come and go on demand.
 pub trait OnDemand: sealed::Sealed {}
 

@@ -39,8 +39,9 @@ pub(super) unsafe trait Plain {
     fn space(&self) -> &MachineSpace;
 }
 
-// SAFETY: 1. only the builder makes regions, of zeros, in the kernel's space, and they end in `drop`; 2. reserved pages overlap
-// with no others, and what is lent or seen borrows the region; 3. `protect`, `discard` and `resize` borrow mutably, and
+// SAFETY: 1. only the builder makes regions, of zeros or of what an object holds, in the kernel's space, and they end in `drop`;
+// 2. reserved pages overlap with no others, and what is lent or seen borrows the region; what the pages of an object show before
+// they are written is constant, or a snapshot that nobody else has; 3. `protect`, `discard` and `resize` borrow mutably, and
 // `commit` changes nothing that can be seen.
 unsafe impl<K> Plain for Region<K> {
     fn pages(&self) -> PageRange {

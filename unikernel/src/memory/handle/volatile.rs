@@ -8,6 +8,7 @@
 use super::device::Device;
 use super::dma::Dma;
 use super::error::ViewError;
+use super::object::Shared;
 use super::reserved::Reserved;
 use super::view::{allow, part_of};
 use crate::memory::page::Access;
@@ -51,6 +52,13 @@ unsafe impl Volatile for Device {
 
 // SAFETY: 1. as above; 2. its views are unsafe, and their callers promise that.
 unsafe impl Volatile for Dma {
+    fn reserved(&self) -> &Reserved {
+        &self.reserved
+    }
+}
+
+// SAFETY: 1. the object is promised as long as the value lives; 2. it has no views.
+unsafe impl Volatile for Shared {
     fn reserved(&self) -> &Reserved {
         &self.reserved
     }
