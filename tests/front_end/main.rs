@@ -9,6 +9,7 @@ mod examples;
 mod figures;
 mod images;
 mod machines;
+mod maps;
 mod picture;
 mod screen;
 mod tool;
@@ -52,6 +53,7 @@ fn trials(shown: bool) -> Result<Vec<Trial>, Error> {
     trials.extend(words::trials(&images));
     trials.extend(figures::trials(&images));
     trials.extend(tool::trials());
+    trials.extend(maps::trials());
     Ok(trials)
 }
 

@@ -74,25 +74,30 @@ pub(crate) fn json(arguments: &[&str]) -> Result<Value, Failed> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-fn everything(output: &Output) -> String {
+pub(crate) fn everything(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
 /// A folder that is gone when this value is.
-struct Scratch(PathBuf);
+pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new(name: &str) -> Result<Self, Failed> {
+    pub(crate) fn new(name: &str) -> Result<Self, Failed> {
         let path = std::env::temp_dir().join(format!("unikernel-{}-{name}", std::process::id()));
         fs::create_dir_all(&path)?;
         Ok(Self(path))
     }
 
     fn file(&self, name: &str, contents: &[u8]) -> Result<String, Failed> {
-        let path = self.0.join(name);
+        let path = self.path(name)?;
         fs::write(&path, contents)?;
+        Ok(path)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> Result<String, Failed> {
+        let path = self.0.join(name);
+        let path = path.to_str();
         Ok(path
-            .to_str()
             .ok_or("the temporary folder has a strange name")?
             .to_owned())
     }
@@ -194,7 +199,7 @@ fn mistakes() -> Result<(), Failed> {
 }
 
 /// Fails a trial unless the tool ends with `code` after one line of error, which mentions something, and no backtrace.
-fn must_be_refused(arguments: &[&str], code: i32, mentions: &str) -> Result<(), Failed> {
+pub(crate) fn must_be_refused(arguments: &[&str], code: i32, mentions: &str) -> Result<(), Failed> {
     let output = tool(arguments)?;
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     let context = format!("{arguments:?}:\n{text}");

@@ -2,6 +2,7 @@
 
 use unikernel::memory::{
     Frame, OwnedFrame, OwnedFrames, ZERO_FRAME, describe_frame, describe_frames, describe_pages,
+    describe_regions, regions_as_json,
 };
 use unikernel::prelude::*;
 use unikernel::test::probe;
@@ -179,4 +180,47 @@ fn the_lists_of_free_frames_are_shown_with_the_totals() {
     ] {
         assert!(text.contains(part), "{part} is missing: {text}");
     }
+}
+
+/// Proves M116. The table has the same parts as the JSON that tools read.
+#[unikernel::test]
+fn every_section_of_the_image_is_a_part_of_the_kernels_half() {
+    let (json, table) = (
+        regions_as_json().to_string(),
+        describe_regions().to_string(),
+    );
+
+    assert!(json.starts_with("{\"version\":1,"), "{json}");
+    let parts = probe::image_parts();
+    for section in parts.iter().filter(|part| part.rights.is_some()) {
+        let (name, start) = (section.name, section.range.start);
+        let told = format!("{{\"name\":\"{name}\",\"start\":\"{start:#x}\",");
+        assert!(json.contains(&told), "{told} is not in {json}");
+        let line = table
+            .lines()
+            .find(|line| line.contains(&format!("{start:#x} ")));
+        assert!(line.is_some_and(|line| line.ends_with(name)), "{table}");
+    }
+}
+
+/// Proves M116: it allocates nothing, so it can be asked for when there is nothing left.
+#[unikernel::test]
+fn telling_regions_takes_no_memory() {
+    struct Length(usize);
+    impl core::fmt::Write for Length {
+        fn write_str(&mut self, text: &str) -> core::fmt::Result {
+            self.0 += text.len();
+            Ok(())
+        }
+    }
+    let before = (unikernel::heap::stats(), probe::frame_counts());
+    let mut length = Length(0);
+
+    let told = core::fmt::write(
+        &mut length,
+        format_args!("{}{}", regions_as_json(), describe_regions()),
+    );
+
+    assert_eq!((told, length.0 > 1000), (Ok(()), true));
+    assert_eq!((unikernel::heap::stats(), probe::frame_counts()), before);
 }

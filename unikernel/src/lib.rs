@@ -30,6 +30,7 @@
 //! | how are frames and page tables handled? | [`memory`] |
 //! | what does a page-table entry look like? | `memory/table/entry.rs` |
 //! | what is at this address? | `arch/x86_64/address.rs`, or [`memory::dump`] |
+//! | which regions are there? | [`memory::dump_regions`] |
 //! | how do tests run inside the kernel? | [`test`](mod@test) |
 //! | what touches registers and ports? | `arch/` |
 //! | which lock may be taken under which? | `sync/mod.rs` |

@@ -1,5 +1,7 @@
 //! Answers in what a guest says on its serial line.
 
+/// How lines begin that speak of answers.
+const MARKED: &str = "unikernel map: ";
 /// From here on the image may be asked.
 const READY: &str = "unikernel map: ready\n";
 const BEGIN: &str = "unikernel map: begin\n";
@@ -52,6 +54,12 @@ impl Voice {
     /// Returns everything that was said.
     pub(crate) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Returns everything that was said but for the lines that are none of the program's business.
+    pub(crate) fn without_markers(&self) -> String {
+        let lines = self.text.split_inclusive('\n');
+        lines.filter(|line| !line.starts_with(MARKED)).collect()
     }
 
     /// Returns the next answer, if it is complete.
@@ -121,6 +129,7 @@ mod tests {
         voice.push(b"dy\nHello\n");
 
         assert_eq!(voice.own(), Some("Hello\n"));
+        assert_eq!(voice.without_markers(), "INFO loader\nHello\n");
         assert_eq!(voice.next(), None);
     }
 }

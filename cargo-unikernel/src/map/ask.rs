@@ -177,6 +177,6 @@ impl<'a> Asking<'a> {
             return snapshot.map(|snapshot| Outcome::Answered(Box::new(snapshot)));
         }
         let verdict = crate::machine::verdict_of(guest, self.voice.text())?;
-        Ok(Outcome::Ended(verdict, self.voice.text().to_owned()))
+        Ok(Outcome::Ended(verdict, self.voice.without_markers()))
     }
 }
