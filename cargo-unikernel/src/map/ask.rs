@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::answer::{Answer, Voice};
 use super::qmp::{self, Monitor};
-use super::snapshot::Snapshot;
+use super::snapshot::{Snapshot, SnapshotError};
 use crate::error::Error;
 use crate::guest::{Event, Guest};
 use crate::machine::{Machine, Verdict};
@@ -106,10 +106,10 @@ impl<'a> Asking<'a> {
             if let Answer::Map(text) = answer {
                 match Snapshot::parse(&text) {
                     Ok(snapshot) => return Some(Ok(snapshot)),
-                    Err(cause) if cause.contains("version") => {
-                        return Some(Err(Error::Project(cause)));
+                    Err(error @ SnapshotError::Version(_)) => {
+                        return Some(Err(Error::Project(error.to_string())));
                     }
-                    Err(_) => {}
+                    Err(SnapshotError::Malformed(_)) => {}
                 }
             }
             self.again = self.first_asked.map(|_| Instant::now() + PAUSE);

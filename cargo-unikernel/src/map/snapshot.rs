@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Deserializer};
 
@@ -137,21 +138,42 @@ pub struct Part {
     pub rights: String,
 }
 
+/// Why a text is not understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SnapshotError {
+    /// Image and tool are of different ages.
+    Version(u64),
+    /// It is not, or not whole, what an image writes; a sentence says why.
+    Malformed(String),
+}
+
+impl fmt::Display for SnapshotError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version(version) => write!(
+                f,
+                "the image describes its memory in version {version}, this tool knows {VERSION}"
+            ),
+            Self::Malformed(why) => write!(f, "the image describes its memory strangely: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for SnapshotError {}
+
 impl Snapshot {
     /// Reads what an image wrote.
     ///
     /// # Errors
     ///
-    /// A sentence on what is wrong with the text.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let value: serde_json::Value =
-            serde_json::from_str(text).map_err(|error| error.to_string())?;
+    /// [`SnapshotError`]: the text is of another version, or something is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, SnapshotError> {
+        let malformed = |error: serde_json::Error| SnapshotError::Malformed(error.to_string());
+        let value: serde_json::Value = serde_json::from_str(text).map_err(malformed)?;
         match value["version"].as_u64() {
-            Some(VERSION) => serde_json::from_value(value).map_err(|error| error.to_string()),
-            Some(other) => Err(format!(
-                "the image describes memory in version {other}, this tool knows {VERSION}"
-            )),
-            None => Err("it has no version".to_owned()),
+            Some(VERSION) => serde_json::from_value(value).map_err(malformed),
+            Some(other) => Err(SnapshotError::Version(other)),
+            None => Err(SnapshotError::Malformed("it has no version".to_owned())),
         }
     }
 }
@@ -311,7 +333,7 @@ pub(super) mod tests {
             (&newer, "version 2, this tool knows 1"),
             (&odd, "`10000` is no address"),
         ] {
-            let error = Snapshot::parse(text).unwrap_err();
+            let error = Snapshot::parse(text).unwrap_err().to_string();
             assert!(error.contains(said), "{error}");
         }
     }

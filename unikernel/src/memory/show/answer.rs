@@ -11,8 +11,8 @@
 //! unikernel map: busy           asked in the middle of a change: ask again
 //! ```
 //!
-//! All of this is in images that are built with `--cfg unikernel_map`, as `cargo unikernel map` does. In all others it would be a
-//! tenth of their size, and an interrupt that nobody sent would be no failure any more.
+//! All of this is in images that are built with `--cfg unikernel_map`, as `cargo unikernel map` does. It takes some 20 KiB, which no
+//! other image has to carry; and what cannot be asked for in an image cannot be asked for by mistake either.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
