@@ -30,11 +30,13 @@ pub(crate) fn show_zeros() -> Result<(), AllocateError> {
 }
 
 /// Returns the reserved zero frame.
+#[inline]
 pub(crate) fn zero_frame() -> Option<Frame> {
     FRAMES.zero_frame().ok().map(|zero| zero.frame())
 }
 
 /// Edits the tables under `root` alone: under the lock of the kernel's space, once that is there. Before, there is one CPU.
+#[inline(always)]
 pub(crate) fn edit<T>(root: Frame, edit: impl FnOnce(&mut Tables) -> T) -> T {
     let mut tables = PageTable::at(&Paging, &FRAMES, root);
     match MEMORY.kernel() {

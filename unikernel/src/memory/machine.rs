@@ -14,6 +14,8 @@
 //!   linked nowhere (yet, or no longer) -> a temporary mapping of the frame
 //! ```
 //!
+//! Whether a root is the active one is found out once for each operation, not for each table.
+//!
 //! Whoever opens tables holds at most one of each root at a time, and two roots at most, so two windows on each CPU, and those
 //! of a fault that interrupts, are enough.
 //!
@@ -124,17 +126,15 @@ pub(crate) struct Place {
 /// From where a table can be walked to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Link {
-    /// The walk from `root` to `page` passes through the table at `level`.
-    Linked {
-        /// The root of the walk.
-        root: Frame,
+    /// The walk of this CPU, from its active root to `page`, passes through the table at `level`.
+    Active {
         /// The level of the table.
         level: Level,
         /// Any page that the table covers.
         page: Page,
     },
-    /// From nowhere: it is not linked yet, or no longer.
-    Detached,
+    /// From a root that this CPU does not translate by, or from nowhere: it is not linked yet, or no longer.
+    Elsewhere,
 }
 
 /// Pages that CPUs may have cached as they are no longer.
@@ -198,14 +198,19 @@ impl SelfMap {
 
     /// Returns the page that shows the table of `level` on the way to `page`.
     #[must_use]
+    #[inline(always)]
     pub(crate) const fn table(self, level: Level, page: Page) -> Page {
-        let mut number = page.number();
-        let mut passes = level as u8;
-        while passes > 0 {
-            number = (self.slot as u64) << 27 | number >> 9;
-            passes -= 1;
-        }
-        match Page::from_number(number) {
+        // The self slot once for each level, and what is left of the four indices of the page.
+        const PASSES: [u64; 5] = [
+            0,
+            1 << 27,
+            1 << 27 | 1 << 18,
+            1 << 27 | 1 << 18 | 1 << 9,
+            1 << 27 | 1 << 18 | 1 << 9 | 1,
+        ];
+        let passes = PASSES[level as usize] * self.slot as u64;
+        let number = passes | page.number() >> (9 * level as u32);
+        match Page::from_number(number & Page::LAST.number()) {
             Some(page) => page,
             None => panic!("a number of four indices is a page"),
         }

@@ -65,9 +65,9 @@ pub use self::root::{Active, Root};
 pub use self::show::{describe_regions, dump_regions, regions_as_json};
 pub use self::space::transfer::StringError;
 pub use self::space::{Fork, ForkError, ReserveError, SpaceError, TransferError};
-pub use self::table::Translation;
 pub use self::table::entry::{Attributes, Leaf, Marks, Touched};
 pub use self::table::error::{AttributesError, ChangeError, MapError, OutOfFrames, UnmapError};
+pub use self::table::one::Translation;
 pub use self::table::runs::Run;
 pub use self::window::WindowError;
 

@@ -32,10 +32,11 @@ use super::address::VirtAddr;
 use super::kernel::{self, Tables};
 use super::machine::Machine;
 use super::page::{Frame, FrameRange, Page, PageRange, PageSize, Rights};
+use super::table::PageTable;
 use super::table::entry::{Attributes, Leaf, Marks};
 use super::table::error::{ChangeError, MapError, OutOfFrames, UnmapError};
+use super::table::one::Translation;
 use super::table::runs::Run;
-use super::table::{PageTable, Translation};
 use crate::arch::machine::paging::{Paging, kernel_root};
 
 /// The top of a set of page tables.
@@ -124,7 +125,7 @@ impl Root {
         frame: Frame,
         attributes: Attributes,
     ) -> Result<Option<Leaf>, MapError> {
-        self.edit(|tables| Ok(tables.replace(page, frame, attributes)?.flush()))
+        self.edit(|tables| tables.replace_and_flush(page, frame, attributes))
     }
 
     /// Unmaps one page of 4 KiB and returns what it mapped. The frame is not freed.
@@ -137,7 +138,7 @@ impl Root {
     ///
     /// 1. Nobody uses the page any more.
     pub unsafe fn unmap(&mut self, page: Page) -> Result<Leaf, UnmapError> {
-        self.edit(|tables| Ok(tables.unmap(page)?.flush()))
+        self.edit(|tables| tables.unmap_and_flush(page))
     }
 
     /// Unmaps all pages in a range and frees the frames among them that belong to the root. Returns how many were mapped.
@@ -277,13 +278,10 @@ pub(crate) fn first_write(address: VirtAddr) -> bool {
             return false;
         };
         let own = Attributes::new(attributes.rights() | Rights::WRITE).with_marks(Marks::OWNED);
-        match tables.replace(page, frame.frame(), own) {
-            Ok(stale) => {
-                let _zero_frame = stale.flush();
-                frame.into_frame();
-                true
-            }
-            Err(_) => false,
-        }
+        let replaced = tables.replace_and_flush(page, frame.frame(), own);
+        replaced.is_ok_and(|_zero_frame| {
+            frame.into_frame();
+            true
+        })
     })
 }

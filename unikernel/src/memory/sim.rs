@@ -416,13 +416,11 @@ impl Machine for Sim {
     }
 
     unsafe fn open(&self, place: Place) -> SimTable<'_> {
-        let active = self.cpus.borrow()[self.current.get()].active;
         let frame = match place.link {
-            Link::Linked { root, level, page } if Some(root) == active => {
-                self.seen_by_self_slot(level, page)
-            }
-            _ => place.frame,
+            Link::Active { level, page } => self.seen_by_self_slot(level, page),
+            Link::Elsewhere => place.frame,
         };
+        assert_eq!(frame, place.frame, "{place:?} does not tell the truth");
         self.open.set(self.open.get() + 1);
         self.most_open
             .set(self.most_open.get().max(self.open.get()));

@@ -3,13 +3,16 @@
 use core::arch::asm;
 use core::arch::x86_64::{__cpuid, __cpuid_count};
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use x86_64::VirtAddr;
+use x86_64::instructions::interrupts;
 use x86_64::registers::control::{Cr4, Cr4Flags};
 use x86_64::registers::model_specific::GsBase;
+use x86_64::registers::rflags::{self, RFlags};
 
 use super::context::Recovery;
+use super::tables;
 use super::trap::Hook;
 
 /// What each CPU has for itself. Only its own CPU touches it, possibly from a trap in the middle of anything, hence the
@@ -22,10 +25,12 @@ pub(crate) struct PerCpu {
     pub(crate) id: AtomicU32,
     /// How many spin locks it holds. Interrupts are off while this is not 0, and a fault then is fatal.
     pub(crate) locks_held: AtomicU32,
-    /// Whether interrupts were on when it took the first of them.
-    interrupts_before_locks: AtomicBool,
+    /// The flags when it took the first of them, of which the one for interrupts comes back with the last.
+    flags_before_locks: AtomicU64,
     /// How many traps it is inside of, counting none that returned or were abandoned.
     pub(crate) trap_depth: AtomicU32,
+    /// The root that it translates by, as a frame's number: as in CR3, and cheaper to read.
+    pub(super) root: AtomicU32,
     /// Where the task state names the stack that page faults start on.
     pub(super) page_fault_stack: AtomicUsize,
     /// How many times page faults may occur within a page fault right now.
@@ -46,8 +51,9 @@ static BOOT_CPU: PerCpu = PerCpu {
     this: AtomicPtr::new(core::ptr::null_mut()),
     id: AtomicU32::new(0),
     locks_held: AtomicU32::new(0),
-    interrupts_before_locks: AtomicBool::new(false),
+    flags_before_locks: AtomicU64::new(0),
     trap_depth: AtomicU32::new(0),
+    root: AtomicU32::new(0),
     page_fault_stack: AtomicUsize::new(0),
     nested_faults: AtomicU32::new(0),
     windows: AtomicU32::new(0),
@@ -88,6 +94,9 @@ impl PerCpu {
 pub(crate) fn init_boot_cpu() {
     let this = core::ptr::from_ref(&BOOT_CPU).cast_mut();
     BOOT_CPU.this.store(this, Ordering::Relaxed);
+    BOOT_CPU
+        .root
+        .store(tables::boot_root().number(), Ordering::Relaxed);
     GsBase::write(VirtAddr::from_ptr(this));
 }
 
@@ -143,44 +152,31 @@ pub(crate) fn enable_defences() {
     unsafe { Cr4::write(flags) };
 }
 
-/// Interrupts as they were before [`interrupts_off`].
-#[derive(Debug)]
-pub(crate) struct WereOn(bool);
-
-/// Turns interrupts off on this CPU, and says whether they were on.
-pub(crate) fn interrupts_off() -> WereOn {
-    let were_on = x86_64::instructions::interrupts::are_enabled();
-    x86_64::instructions::interrupts::disable();
-    WereOn(were_on)
-}
-
-/// Turns interrupts back on if they were.
-pub(crate) fn interrupts_restore(before: &WereOn) {
-    if before.0 {
-        x86_64::instructions::interrupts::enable();
-    }
-}
-
 /// Turns interrupts off and counts a spin lock taken by this CPU.
+#[inline(always)]
 pub(crate) fn lock_taken() {
-    let were_on = interrupts_off().0;
+    let flags = rflags::read_raw();
+    interrupts::disable();
     let cpu = current();
     let held = cpu.locks_held.load(Ordering::Relaxed);
     if held == 0 {
-        cpu.interrupts_before_locks
-            .store(were_on, Ordering::Relaxed);
+        cpu.flags_before_locks.store(flags, Ordering::Relaxed);
     }
     cpu.locks_held.store(held + 1, Ordering::Relaxed);
 }
 
 /// Counts a spin lock given back by this CPU. With the last one, in whatever order they are given back, interrupts are as they
 /// were before the first.
+#[inline(always)]
 pub(crate) fn lock_released() {
     let cpu = current();
     let held = cpu.locks_held.load(Ordering::Relaxed) - 1;
     cpu.locks_held.store(held, Ordering::Relaxed);
     if held == 0 {
-        interrupts_restore(&WereOn(cpu.interrupts_before_locks.load(Ordering::Relaxed)));
+        let flags = RFlags::from_bits_retain(cpu.flags_before_locks.load(Ordering::Relaxed));
+        if flags.contains(RFlags::INTERRUPT_FLAG) {
+            interrupts::enable();
+        }
     }
 }
 
@@ -196,19 +192,19 @@ pub(crate) fn holds_locks() -> bool {
 /// interrupts were on, and is what it was afterwards.
 #[cfg(any(unikernel_map, unikernel_test))]
 pub(crate) fn as_if_locked<T>(act: impl FnOnce() -> T) -> T {
-    let before = interrupts_off();
-    let held = &current().locks_held;
-    let count = held.load(Ordering::Relaxed);
-    held.store(count + 1, Ordering::Relaxed);
-    let result = act();
-    held.store(count, Ordering::Relaxed);
-    interrupts_restore(&before);
-    result
+    interrupts::without_interrupts(|| {
+        let held = &current().locks_held;
+        let count = held.load(Ordering::Relaxed);
+        held.store(count + 1, Ordering::Relaxed);
+        let result = act();
+        held.store(count, Ordering::Relaxed);
+        result
+    })
 }
 
 /// Stops this CPU for good.
 pub(crate) fn halt() -> ! {
-    x86_64::instructions::interrupts::disable();
+    interrupts::disable();
     loop {
         x86_64::instructions::hlt();
     }

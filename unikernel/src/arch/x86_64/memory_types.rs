@@ -27,7 +27,8 @@ const MTRR_FIXED: [u32; 11] = [
 
 /// Returns whether this CPU has a page attribute table (CPUID 1, EDX bit 16).
 pub(crate) fn has_pat() -> bool {
-    __cpuid(1).edx >> 16 & 1 == 1
+    static HAS_PAT: Once<bool> = Once::new();
+    *HAS_PAT.call_once(|| __cpuid(1).edx >> 16 & 1 == 1)
 }
 
 /// Programs this CPU's page attribute table. On a CPU without one nothing happens, and write-combining becomes uncached-minus.

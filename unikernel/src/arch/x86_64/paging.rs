@@ -1,19 +1,21 @@
 //! The real machine behind the table layer: tables through the recursive slot or a window, one function for every flush.
 
+use core::arch::x86_64::__cpuid;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use spin::Once;
 use x86_64::instructions::tlb;
 use x86_64::registers::control::{Cr3, Cr3Flags, Cr4, Cr4Flags};
 use x86_64::structures::paging::PhysFrame;
 use x86_64::{PhysAddr as RawPhysAddr, VirtAddr as RawVirtAddr};
 
+use super::cpu;
 use super::memory_functions::copy_page;
 use super::memory_types::has_pat;
 use super::tables::RECURSIVE_SLOT;
 use super::windows::{self, Window};
-use crate::memory::address::PhysAddr;
-use crate::memory::machine::{Entries, Invalidation, Link, Machine, Place, SelfMap};
-use crate::memory::page::{Frame, MemoryType, PageSize};
+use crate::memory::machine::{Entries, Invalidation, Link, Machine, Place, SelfMap, Tables};
+use crate::memory::page::{Frame, MemoryType, Page, PageSize};
 
 /// More pages than this are forgotten by forgetting everything: a flush of one page costs about a tenth of that.
 const MOST_SINGLE_FLUSHES: u64 = 32;
@@ -27,13 +29,8 @@ impl Machine for Paging {
     const SELF_SLOT: Option<usize> = Some(RECURSIVE_SLOT);
 
     fn largest_leaf(&self) -> PageSize {
-        // CPUID 8000_0001h, EDX bit 26: pages of 1 GiB (SDM 2A, CPUID).
-        let features = core::arch::x86_64::__cpuid(0x8000_0001);
-        if features.edx >> 26 & 1 == 1 {
-            PageSize::Gib1
-        } else {
-            PageSize::Mib2
-        }
+        static LARGEST: Once<PageSize> = Once::new();
+        *LARGEST.call_once(largest_leaf)
     }
 
     fn memory_type(&self, wanted: MemoryType) -> MemoryType {
@@ -43,15 +40,17 @@ impl Machine for Paging {
         }
     }
 
+    #[inline(always)]
     unsafe fn open(&self, place: Place) -> View {
         match place.link {
-            Link::Linked { root, level, page } if root == self.active() => {
+            Link::Active { level, page } => {
                 let shown = SelfMap::new(RECURSIVE_SLOT).table(level, page).start();
-                View::Recursive(core::ptr::with_exposed_provenance_mut(
-                    shown.as_u64() as usize
-                ))
+                View {
+                    first: core::ptr::with_exposed_provenance_mut(shown.as_u64() as usize),
+                    window: None,
+                }
             }
-            _ => View::Window(Window::open_to_stay(place.frame)),
+            Link::Elsewhere => View::through_window(place.frame),
         }
     }
 
@@ -72,25 +71,48 @@ impl Machine for Paging {
 
     unsafe fn activate(&self, root: Frame) {
         let frame = PhysFrame::containing_address(RawPhysAddr::new(root.start().as_u64()));
+        let cpu = cpu::stay();
         // SAFETY: the caller vouches that everything in use is mapped alike by this root.
         unsafe { Cr3::write(frame, Cr3Flags::empty()) }
+        cpu.root.store(root.number(), Ordering::Relaxed);
+        cpu.may_go();
     }
 
+    #[inline]
     fn active(&self) -> Frame {
-        let address = PhysAddr::new(Cr3::read().0.start_address().as_u64());
-        Frame::containing(address).expect("P1: roots lie in memory that frames can name")
+        Frame::new(cpu::current().root.load(Ordering::Relaxed))
     }
 
+    #[inline]
     fn invalidate(&self, stale: &Invalidation) {
-        FLUSHES.fetch_add(1, Ordering::Relaxed);
-        let pages: u64 = stale.ranges(Self::SELF_SLOT).map(|range| range.len()).sum();
-        if pages > MOST_SINGLE_FLUSHES {
-            flush_everything();
-            return;
+        if stale.tables == Tables::Kept && stale.pages.len() == 1 {
+            forget(stale.pages.start());
+        } else {
+            forget_ranges(stale);
         }
-        for page in stale.ranges(Self::SELF_SLOT).flat_map(|range| range.iter()) {
-            tlb::flush(RawVirtAddr::new(page.start().as_u64()));
-        }
+    }
+}
+
+fn forget(page: Page) {
+    tlb::flush(RawVirtAddr::new_truncate(page.start().as_u64()));
+}
+
+#[inline(never)]
+fn forget_ranges(stale: &Invalidation) {
+    let ranges = || stale.ranges(Paging::SELF_SLOT);
+    if ranges().map(|range| range.len()).sum::<u64>() > MOST_SINGLE_FLUSHES {
+        flush_everything();
+    } else {
+        ranges().flat_map(|range| range.iter()).for_each(forget);
+    }
+}
+
+/// Returns the largest leaf of this CPU. CPUID 8000_0001h, EDX bit 26: pages of 1 GiB (SDM 2A, CPUID).
+fn largest_leaf() -> PageSize {
+    if __cpuid(0x8000_0001).edx >> 26 & 1 == 1 {
+        PageSize::Gib1
+    } else {
+        PageSize::Mib2
     }
 }
 
@@ -98,9 +120,6 @@ impl Machine for Paging {
 pub(crate) fn kernel_root() -> Frame {
     super::tables::boot_root()
 }
-
-/// How often somebody had pages forgotten.
-static FLUSHES: AtomicU64 = AtomicU64::new(0);
 
 /// Forgets every translation, global ones included: a change of CR4.PGE does that (SDM 3A, 4.10.4.1).
 pub(super) fn flush_everything() {
@@ -111,24 +130,40 @@ pub(super) fn flush_everything() {
     unsafe { Cr4::write(flags) };
 }
 
-/// A table that is visible.
-pub(crate) enum View {
-    /// Where the recursive slot shows it.
-    Recursive(*mut u64),
-    /// Through a window of this CPU.
-    Window(Window),
+/// A table that is visible: where the recursive slot shows it, or through a window of this CPU.
+pub(crate) struct View {
+    first: *mut u64,
+    window: Option<Window>,
 }
 
+impl Drop for View {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.window.is_some() {
+            close(self.window.take());
+        }
+    }
+}
+
+/// Closes a window, out of the way of those who have none.
+#[inline(never)]
+fn close(_window: Option<Window>) {}
+
 impl View {
-    #[inline]
+    #[inline(never)]
+    fn through_window(table: Frame) -> Self {
+        let window = Window::open_to_stay(table);
+        Self {
+            first: window.pointer(),
+            window: Some(window),
+        }
+    }
+
+    #[inline(always)]
     fn entry(&self, index: usize) -> &AtomicU64 {
-        let first = match self {
-            Self::Recursive(first) => *first,
-            Self::Window(window) => window.pointer(),
-        };
         // SAFETY: a table has 512 entries and the seam's indices are below that; the view keeps the table mapped; entries are
         // changed as atomics only, by us and by the processor.
-        unsafe { AtomicU64::from_ptr(first.wrapping_add(index)) }
+        unsafe { AtomicU64::from_ptr(self.first.wrapping_add(index)) }
     }
 }
 

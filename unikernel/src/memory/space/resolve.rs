@@ -254,9 +254,10 @@ impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
 
     /// Shows a frame of the space's own in the place of another, and waits until no CPU knows that one any more.
     fn exchange(&self, page: Page, frame: Frame, rights: Rights) -> Result<(), Violation> {
-        let replaced = self.tables().replace(page, frame, owned(rights));
-        replaced.map_err(|error| self.map_violation(error))?.flush();
-        Ok(())
+        let replaced = self.tables().replace_and_flush(page, frame, owned(rights));
+        replaced
+            .map(drop)
+            .map_err(|error| self.map_violation(error))
     }
 
     /// Shows what the twin of a page shows; if that is nothing, a frame for both, of which this page is the first user.
@@ -362,9 +363,8 @@ impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
             return self.grant(page, attributes.rights());
         }
         let frame = self.count(frame)?;
-        match self.tables().replace(page, frame, attributes) {
-            Ok(stale) => {
-                stale.flush();
+        match self.tables().replace_and_flush(page, frame, attributes) {
+            Ok(_) => {
                 uncount(self.pool(), before.frame);
                 Ok(())
             }

@@ -136,10 +136,8 @@ impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
         let Some(shown) = shown.filter(|shown| !shown.marks.contains(Marks::OWNED)) else {
             return;
         };
-        let unmapped = self.tables().unmap(page);
-        unmapped
-            .expect("S1: the page shows something, by a small leaf")
-            .flush();
+        let unmapped = self.tables().unmap_and_flush(page);
+        unmapped.expect("S1: the page shows something, by a small leaf");
         uncount(self.pool(), shown.frame);
     }
 

@@ -4,7 +4,7 @@ use super::entry::{Entry, Half, Marks};
 use super::node;
 use super::root::half;
 use super::{PageTable, TableFrames};
-use crate::memory::machine::{Link, Machine, Place};
+use crate::memory::machine::{Machine, Place};
 use crate::memory::page::{ENTRIES, Frame, Level, MemoryType, Page, Rights};
 
 /// A table that is being looked at.
@@ -27,15 +27,7 @@ impl<M: Machine, F: TableFrames> PageTable<'_, M, F> {
     pub(crate) fn check_invariants(&self, tables: &mut impl FnMut(Frame)) {
         tables(self.root);
         let first = Page::from_number(0).expect("0 is a page");
-        let link = Link::Linked {
-            root: self.root,
-            level: Level::Four,
-            page: first,
-        };
-        let place = Place {
-            frame: self.root,
-            link,
-        };
+        let place = self.cursor().place(self.root, Level::Four, first);
         self.check_table(
             &Table {
                 place,
@@ -88,16 +80,8 @@ impl<M: Machine, F: TableFrames> PageTable<'_, M, F> {
         if !is_shared {
             tables(entry.frame());
         }
-        let link = Link::Linked {
-            root: self.root,
-            level,
-            page,
-        };
         let table = Table {
-            place: Place {
-                frame: entry.frame(),
-                link,
-            },
+            place: self.cursor().place(entry.frame(), level, page),
             level,
             first: page,
             allowed: above.allowed.intersection(entry.rights()),

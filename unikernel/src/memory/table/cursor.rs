@@ -97,46 +97,75 @@ pub(super) struct Found {
 pub(super) struct Cursor<'a, M> {
     pub(super) machine: &'a M,
     pub(super) root: Frame,
+    /// Whether this CPU translates by the root.
+    is_active: bool,
 }
 
 impl<'a, M: Machine> Cursor<'a, M> {
+    /// Returns the way through the tables of a root, which is activated or left by nobody meanwhile.
+    #[inline]
+    pub(super) fn new(machine: &'a M, root: Frame) -> Self {
+        let is_active = machine.active() == root;
+        Self {
+            machine,
+            root,
+            is_active,
+        }
+    }
+
+    /// Returns whether this CPU translates by the root.
+    #[inline(always)]
+    pub(super) const fn is_active(&self) -> bool {
+        self.is_active
+    }
+
     /// Returns where the table at `frame` is linked: on the way to `page`.
+    #[inline(always)]
     pub(super) const fn place(&self, frame: Frame, level: Level, page: Page) -> Place {
-        let link = Link::Linked {
-            root: self.root,
-            level,
-            page,
+        let link = if self.is_active {
+            Link::Active { level, page }
+        } else {
+            Link::Elsewhere
         };
         Place { frame, link }
     }
 
     /// Follows tables towards a page until there is a leaf or nothing. Where the self slot shows tables is nothing.
+    #[inline]
     pub(super) fn find(&self, page: Page) -> Found {
-        let mut place = self.place(self.root, Level::Four, page);
-        let mut level = Level::Four;
-        if Some(page.index(level)) == M::SELF_SLOT {
-            let entry = Entry::ABSENT;
+        let root = self.place(self.root, Level::Four, page);
+        if Some(page.index(Level::Four)) == M::SELF_SLOT {
             return Found {
-                place,
-                level,
-                entry,
+                place: root,
+                level: Level::Four,
+                entry: Entry::ABSENT,
             };
         }
-        loop {
-            let entry = node::open(self.machine, place).load(page.index(level));
-            match level.below() {
-                Some(below) if entry.is_present() && entry.is_table(level) => {
-                    level = below;
-                    place = self.place(entry.frame(), level, page);
-                }
-                _ => {
-                    return Found {
-                        place,
-                        level,
-                        entry,
-                    };
+        let follow = |above: Found, level| {
+            let place = self.place(above.entry.frame(), level, page);
+            self.look(place, level, page)
+        };
+        // Written out, so that each level is a constant.
+        let mut found = self.look(root, Level::Four, page);
+        if found.entry.leads_on() {
+            found = follow(found, Level::Three);
+            if found.entry.leads_on() {
+                found = follow(found, Level::Two);
+                if found.entry.leads_on() {
+                    found = follow(found, Level::One);
                 }
             }
+        }
+        found
+    }
+
+    #[inline(always)]
+    fn look(&self, place: Place, level: Level, page: Page) -> Found {
+        let entry = node::open(self.machine, place).load(page.index(level));
+        Found {
+            place,
+            level,
+            entry,
         }
     }
 
@@ -230,12 +259,12 @@ impl<'a, M: Machine> Cursor<'a, M> {
     fn below(&self, above: Place, at: At, table: Entry, visitor: &mut impl Visitor) -> Walked {
         let level = at.level.below().expect("entries of level 1 are no tables");
         let place = match above.link {
-            Link::Linked { .. } if table.is_present() => {
+            Link::Active { .. } if table.is_present() => {
                 self.place(table.frame(), level, at.page())
             }
             _ => Place {
                 frame: table.frame(),
-                link: Link::Detached,
+                link: Link::Elsewhere,
             },
         };
         self.table(place, level, at.pages, visitor)

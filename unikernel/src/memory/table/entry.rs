@@ -119,6 +119,24 @@ impl Attributes {
         Self { rights, ..self }
     }
 
+    /// Returns whether these are attributes of ordinary memory that can be read, for pages of a half, and make sense together.
+    /// Others may make sense too.
+    #[inline(always)]
+    pub(super) const fn are_plain(self, half: Half) -> bool {
+        let in_the_way = match half {
+            Half::Lower => Rights::empty(),
+            Half::Upper => Rights::USER,
+        };
+        let in_the_way = if self.marks.contains(Marks::COPY_ON_WRITE) {
+            in_the_way.union(Rights::WRITE)
+        } else {
+            in_the_way
+        };
+        matches!(self.memory_type, MemoryType::WriteBack)
+            && self.rights.contains(Rights::READ)
+            && !self.rights.intersects(in_the_way)
+    }
+
     /// Returns what may be done with the memory.
     #[must_use]
     pub const fn rights(self) -> Rights {
@@ -233,6 +251,12 @@ impl Entry {
         level != Level::One && self.0 & LARGE == 0
     }
 
+    /// Returns whether a walk goes on at the table that the entry points to, of an entry above level 1.
+    #[inline]
+    pub(super) const fn leads_on(self) -> bool {
+        self.0 & (PRESENT | LARGE) == PRESENT
+    }
+
     /// Returns whether the entry is a leaf, present or withdrawn or dying.
     pub(super) fn is_leaf(self, level: Level) -> bool {
         !self.is_absent() && !self.is_table(level)
@@ -278,10 +302,12 @@ impl Entry {
     }
 
     /// Returns the same with the count of used entries changed.
+    #[inline(always)]
     pub(super) const fn with_used_changed(self, by: i32) -> Self {
         let used = self.used().wrapping_add_signed(by);
         debug_assert!(used <= 512, "T2: a table has 0 to 512 used entries");
-        Self(self.0 & !USED | (used as u64) << USED_SHIFT)
+        // So nothing is carried into the bits above.
+        Self(self.0.wrapping_add_signed((by as i64) << USED_SHIFT))
     }
 
     /// Returns the same, of an entry that points to a table, letting through what leaves with these rights need.
@@ -300,6 +326,7 @@ impl Entry {
     }
 
     /// Tells what a leaf maps.
+    #[inline(always)]
     pub(super) fn leaf(self, size: PageSize) -> Leaf {
         let address_bits = if size == PageSize::Kib4 {
             FRAME
@@ -417,6 +444,35 @@ const _: () = assert!(
         && (Rights::USER.bits() as u64) >> 1 == USER
         && (Rights::EXECUTE.bits() as u64) << 61 == NO_EXECUTE
 );
+
+/// What the entries above a leaf let through together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Way {
+    /// As in the bits of a leaf, but no-execute is the other way round: a bit that is set lets through.
+    open: u64,
+}
+
+impl Way {
+    /// Returns what three entries that point to tables let through.
+    #[inline]
+    pub(super) const fn through(entries: [Entry; 3]) -> Self {
+        let [first, second, third] = entries;
+        let open = (first.0 ^ NO_EXECUTE) & (second.0 ^ NO_EXECUTE) & (third.0 ^ NO_EXECUTE);
+        Self { open }
+    }
+
+    /// Returns whether all that a leaf allows is let through.
+    #[inline]
+    pub(super) const fn is_enough_for(self, leaf: Entry) -> bool {
+        (leaf.0 ^ NO_EXECUTE) & RIGHTS & !self.open == 0
+    }
+
+    /// Returns whether rights are let through.
+    #[inline]
+    pub(super) const fn lets_through(self, rights: Rights) -> bool {
+        self.is_enough_for(Entry(leaf_rights(rights)))
+    }
+}
 
 /// A change to leaves that keeps their frames, as masks.
 ///

@@ -10,7 +10,8 @@
 //!                 unmap    remove.rs
 //!                 change   alter.rs, split.rs
 //!                 read     runs.rs, check.rs
-//!     Slot     the short way for one page                 one.rs
+//!     Slot     the short way for one page, and what       one.rs
+//!              takes it if it can
 //!     Node     one table, open                            node.rs
 //!     Entry    64 bits                                    entry.rs, memory_type.rs
 //!     Shown    the entry of a temporary mapping           shown.rs
@@ -46,6 +47,7 @@ pub(crate) mod check;
 pub(crate) mod entry;
 pub(crate) mod error;
 pub(crate) mod memory_type;
+pub(crate) mod one;
 pub(crate) mod root;
 pub(crate) mod runs;
 pub(crate) mod section;
@@ -57,7 +59,6 @@ mod alter;
 mod build;
 mod cursor;
 mod node;
-mod one;
 mod pool;
 mod remove;
 mod split;
@@ -67,7 +68,7 @@ mod tests;
 
 use self::alter::Alter;
 use self::build::{Build, Cause, Existing};
-use self::cursor::{Cursor, Found};
+use self::cursor::Cursor;
 use self::entry::{Attributes, Change, Leaf, Marks};
 use self::error::{AttributesError, ChangeError, MapError, OutOfFrames, UnmapError};
 use self::one::Slot;
@@ -78,8 +79,8 @@ use self::source::{
     Checked, CopyCounts, Each, FrameRun, Other, PageFrames, Same, Source, Supply, check_rights,
 };
 use self::stale::Stale;
-use super::address::{PhysAddr, VirtAddr};
-use super::machine::{Invalidation, Machine, Tables};
+use super::address::VirtAddr;
+use super::machine::{Invalidation, Machine};
 use super::page::{Frame, FrameRange, Level, MemoryType, Page, PageRange, PageSize, Rights};
 
 /// Where tables get their frames.
@@ -94,6 +95,12 @@ pub(crate) trait TableFrames {
 
     /// Returns the reserved zero frame; nothing before there is one.
     fn zero_frame(&self) -> Option<Frame>;
+
+    /// Returns whether this is the reserved zero frame.
+    #[inline]
+    fn is_zero_frame(&self, frame: Frame) -> bool {
+        self.zero_frame() == Some(frame)
+    }
 }
 
 /// A root and everything below.
@@ -101,17 +108,6 @@ pub(crate) struct PageTable<'a, M, F> {
     machine: &'a M,
     frames: &'a F,
     root: Frame,
-}
-
-/// What an address translates to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Translation {
-    /// Where it is in physical memory.
-    pub address: PhysAddr,
-    /// The leaf that maps it.
-    pub leaf: Leaf,
-    /// How far it is from the start of the leaf, in bytes.
-    pub offset: u64,
 }
 
 impl<'a, M: Machine, F: TableFrames> PageTable<'a, M, F> {
@@ -122,7 +118,22 @@ impl<'a, M: Machine, F: TableFrames> PageTable<'a, M, F> {
     }
 
     /// Maps a run of frames at the pages from `page` on, with the largest leaves that fit and that are not larger than `largest`.
+    #[inline(always)]
     pub(crate) fn map(
+        &mut self,
+        page: Page,
+        frames: FrameRange,
+        attributes: Attributes,
+        largest: PageSize,
+    ) -> Result<(), MapError> {
+        if frames.len() == 1 && self.map_shortly(page, frames.start(), attributes) {
+            return Ok(());
+        }
+        self.map_run(page, frames, attributes, largest)
+    }
+
+    #[inline(never)]
+    fn map_run(
         &mut self,
         page: Page,
         frames: FrameRange,
@@ -133,13 +144,6 @@ impl<'a, M: Machine, F: TableFrames> PageTable<'a, M, F> {
         let range =
             PageRange::try_new(page, pages).ok_or(MapError::OutOfPages { start: page, pages })?;
         let checked = self.check(page, attributes)?;
-        if pages == 1
-            && let Supply::Leaf(leaf) = checked.leaf(frames.start(), PageSize::Kib4)
-            && let Some(slot) = Slot::find(&self.cursor(), page)
-            && slot.put(leaf, attributes.rights())
-        {
-            return Ok(());
-        }
         let mut source = FrameRun {
             attributes: checked,
             frames,
@@ -196,6 +200,7 @@ impl<'a, M: Machine, F: TableFrames> PageTable<'a, M, F> {
     }
 
     /// Maps a frame at a page, whatever is mapped there. What that was comes out of the [`Stale`].
+    #[inline(never)]
     pub(crate) fn replace(
         &mut self,
         page: Page,
@@ -211,11 +216,6 @@ impl<'a, M: Machine, F: TableFrames> PageTable<'a, M, F> {
             ));
         };
         let rights = attributes.rights();
-        if let Some(slot) = Slot::find(&self.cursor(), page)
-            && let Some(old) = slot.replace(leaf, rights)
-        {
-            return Ok(self.stale(Some(range), Some(old.leaf(PageSize::Kib4))));
-        }
         self.refuse_self_slot(range)?;
         split::at_ends(&self.cursor(), self.frames, range)
             .map_err(|OutOfFrames| MapError::OutOfFrames(page))?;
@@ -235,11 +235,9 @@ impl<'a, M: Machine, F: TableFrames> PageTable<'a, M, F> {
     }
 
     /// Unmaps one page of 4 KiB. What was mapped there comes out of the [`Stale`]. A part of a large leaf is split off first.
+    #[inline(never)]
     pub(crate) fn unmap(&mut self, page: Page) -> Result<Stale<'a, M, F, Leaf>, UnmapError> {
         let range = PageRange::one(page);
-        if let Some(old) = Slot::find(&self.cursor(), page).and_then(|slot| slot.take()) {
-            return Ok(self.stale(Some(range), old.leaf(PageSize::Kib4)));
-        }
         let mut taken = TakeOne::new();
         self.cursor().walk(range, &mut taken);
         if taken.is_part {
@@ -270,6 +268,7 @@ impl<'a, M: Machine, F: TableFrames> PageTable<'a, M, F> {
 
     /// Changes every leaf in a range. Returns how many pages are different now. Large leaves across an end of the range are
     /// split first.
+    #[inline]
     pub(crate) fn change(
         &mut self,
         range: PageRange,
@@ -281,11 +280,21 @@ impl<'a, M: Machine, F: TableFrames> PageTable<'a, M, F> {
                 .map_err(|error| ChangeError::Attributes(start, error))?;
         }
         if range.len() == 1
-            && let Some(slot) = Slot::find(&self.cursor(), start)
+            && let Some(slot) = Slot::find(self.cursor(), start)
             && let Some(is_changed) = slot.change(change)
         {
             return Ok(self.stale(is_changed.then_some(range), u64::from(is_changed)));
         }
+        self.change_all(range, change)
+    }
+
+    #[inline(never)]
+    fn change_all(
+        &mut self,
+        range: PageRange,
+        change: &Change,
+    ) -> Result<Stale<'a, M, F, u64>, ChangeError> {
+        let start = range.start();
         split::at_ends(&self.cursor(), self.frames, range)
             .map_err(|OutOfFrames| ChangeError::OutOfFrames(start))?;
         let mut alter = Alter::new(change);
@@ -300,30 +309,6 @@ impl<'a, M: Machine, F: TableFrames> PageTable<'a, M, F> {
         rights: Rights,
     ) -> Result<Stale<'a, M, F, u64>, ChangeError> {
         self.change(range, &Change::rights(rights))
-    }
-
-    /// Returns the leaf that maps a page, and the first page of that leaf; nothing if there is none.
-    #[must_use]
-    pub(crate) fn query(&self, page: Page) -> Option<(Page, Leaf)> {
-        let Found { level, entry, .. } = self.cursor().find(page);
-        let size = level.leaf_size().filter(|_| entry.is_used())?;
-        Some((page.align_down(level), entry.leaf(size)))
-    }
-
-    /// Translates an address, as the processor would for somebody who may read it; nothing where it could not.
-    #[must_use]
-    pub(crate) fn translate(&self, address: VirtAddr) -> Option<Translation> {
-        let (first, leaf) = self.query(Page::containing(address))?;
-        if !leaf.attributes.rights().contains(Rights::READ) {
-            return None;
-        }
-        let offset = address.as_u64() - first.start().as_u64();
-        let address = leaf.frame.start().checked_add(offset)?;
-        Some(Translation {
-            address,
-            leaf,
-            offset,
-        })
     }
 
     /// Returns the first page in a range that is mapped.
@@ -420,13 +405,9 @@ impl<'a, M: Machine, F: TableFrames> PageTable<'a, M, F> {
         if attributes.memory_type() != MemoryType::WriteBack {
             self.machine.hide_idle();
         }
-        Checked::new(
-            self.machine,
-            attributes,
-            half(page),
-            self.frames.zero_frame(),
-        )
-        .map_err(|error| MapError::Attributes(page, error))
+        let zero = self.frames.zero_frame();
+        Checked::new(self.machine, attributes, half(page), zero)
+            .map_err(|error| MapError::Attributes(page, error))
     }
 
     /// Refuses a range in which the self slot shows tables.
@@ -443,25 +424,13 @@ impl<'a, M: Machine, F: TableFrames> PageTable<'a, M, F> {
         }
     }
 
+    #[inline(always)]
     fn stale<T>(&self, pages: Option<PageRange>, value: T) -> Stale<'a, M, F, T> {
-        let invalidation = pages.map(|pages| Invalidation {
-            root: self.root,
-            pages,
-            tables: Tables::Kept,
-        });
-        Stale {
-            machine: self.machine,
-            frames: self.frames,
-            invalidation,
-            tables: [None; 3],
-            value: Some(value),
-        }
+        Stale::new((self.machine, self.frames), self.root, pages, value)
     }
 
-    const fn cursor(&self) -> Cursor<'a, M> {
-        Cursor {
-            machine: self.machine,
-            root: self.root,
-        }
+    #[inline(always)]
+    fn cursor(&self) -> Cursor<'a, M> {
+        Cursor::new(self.machine, self.root)
     }
 }

@@ -20,4 +20,9 @@ impl<H: PoolHost> TableFrames for FramePool<H> {
     fn zero_frame(&self) -> Option<Frame> {
         FramePool::zero_frame(self).ok().map(|zero| zero.frame())
     }
+
+    #[inline]
+    fn is_zero_frame(&self, frame: Frame) -> bool {
+        FramePool::is_zero_frame(self, frame)
+    }
 }

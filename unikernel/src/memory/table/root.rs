@@ -5,7 +5,7 @@ use super::error::{OutOfFrames, StillActive};
 use super::node;
 use super::runs::Run;
 use super::{PageTable, TableFrames};
-use crate::memory::machine::{Link, Machine, Place};
+use crate::memory::machine::Machine;
 use crate::memory::page::{ENTRIES, Frame, Level, Page, PageRange};
 
 /// The first entry of the root that belongs to the upper half.
@@ -127,18 +127,8 @@ impl<'a, M: Machine, F: TableFrames> PageTable<'a, M, F> {
 
     fn open_root(&self) -> node::Node<M::Table<'a>> {
         let first = Page::from_number(0).expect("0 is a page");
-        let link = Link::Linked {
-            root: self.root,
-            level: Level::Four,
-            page: first,
-        };
-        node::open(
-            self.machine,
-            Place {
-                frame: self.root,
-                link,
-            },
-        )
+        let place = self.cursor().place(self.root, Level::Four, first);
+        node::open(self.machine, place)
     }
 }
 

@@ -89,6 +89,7 @@ impl Checked {
 }
 
 /// Checks that rights can be given at all, and in that half.
+#[inline]
 pub(super) fn check_rights(rights: Rights, half: Half) -> Result<(), AttributesError> {
     let some = rights.intersects(Rights::WRITE.union(Rights::EXECUTE));
     if some && !rights.contains(Rights::READ) {

@@ -112,7 +112,7 @@ fn split<M: Machine>(cursor: &Cursor<'_, M>, found: Found, page: Page, table: Fr
         cursor.machine,
         Place {
             frame: table,
-            link: Link::Detached,
+            link: Link::Elsewhere,
         },
     );
     let mut leaf = found.entry;

@@ -2,7 +2,7 @@
 
 use super::TableFrames;
 use crate::memory::machine::{Invalidation, Machine, Tables};
-use crate::memory::page::Frame;
+use crate::memory::page::{Frame, PageRange};
 
 /// The result of a change to a page table, which comes out only by flushing.
 ///
@@ -12,45 +12,77 @@ use crate::memory::page::Frame;
 /// Dropping it flushes as well, but then nobody learns what was displaced.
 #[must_use = "processors may still use the old translation: call `flush`, which also gives the displaced frame"]
 pub(crate) struct Stale<'a, M: Machine, F: TableFrames, T> {
-    pub(super) machine: &'a M,
-    pub(super) frames: &'a F,
-    /// What to forget; nothing if no processor can know it.
-    pub(super) invalidation: Option<Invalidation>,
-    /// Tables that are empty and no longer linked.
-    pub(super) tables: [Option<Frame>; 3],
-    /// Gone once flushed.
-    pub(super) value: Option<T>,
+    pending: Pending<'a, M, F>,
+    value: T,
 }
 
-impl<M: Machine, F: TableFrames, T> Stale<'_, M, F, T> {
+/// What is to be forgotten: done when this is dropped.
+struct Pending<'a, M: Machine, F: TableFrames> {
+    machine: &'a M,
+    frames: &'a F,
+    /// Nothing if no processor can know it.
+    invalidation: Option<Invalidation>,
+    /// Tables that are empty and no longer linked. The invalidation says so too.
+    tables: [Option<Frame>; 3],
+}
+
+impl<'a, M: Machine, F: TableFrames, T> Stale<'a, M, F, T> {
+    /// Makes the result of a change to leaves of `root` at `pages`; without pages nobody can know what was there before.
+    #[inline(always)]
+    pub(super) fn new(
+        (machine, frames): (&'a M, &'a F),
+        root: Frame,
+        pages: Option<PageRange>,
+        value: T,
+    ) -> Self {
+        let invalidation = pages.map(|pages| Invalidation {
+            root,
+            pages,
+            tables: Tables::Kept,
+        });
+        let pending = Pending {
+            machine,
+            frames,
+            invalidation,
+            tables: [None; 3],
+        };
+        Self { pending, value }
+    }
+
     /// Makes every processor forget the translation from before, and returns the result.
-    pub(crate) fn flush(mut self) -> T {
-        self.forget();
+    #[inline(always)]
+    pub(crate) fn flush(self) -> T {
+        drop(self.pending);
         self.value
-            .take()
-            .expect("only `flush` takes the value, and it takes itself")
     }
 
     /// Adds tables that are no longer linked.
     pub(super) fn unlinked(&mut self, tables: [Option<Frame>; 3]) {
-        self.tables = tables;
-        if let Some(invalidation) = &mut self.invalidation {
+        self.pending.tables = tables;
+        if let Some(invalidation) = &mut self.pending.invalidation {
             invalidation.tables = Tables::Unlinked;
-        }
-    }
-
-    fn forget(&mut self) {
-        if let Some(invalidation) = self.invalidation.take() {
-            self.machine.invalidate(&invalidation);
-        }
-        for table in self.tables.iter_mut().filter_map(Option::take) {
-            self.frames.give_back(table);
         }
     }
 }
 
-impl<M: Machine, F: TableFrames, T> Drop for Stale<'_, M, F, T> {
+impl<M: Machine, F: TableFrames> Drop for Pending<'_, M, F> {
+    #[inline(always)]
     fn drop(&mut self) {
-        self.forget();
+        let Some(invalidation) = &self.invalidation else {
+            return;
+        };
+        self.machine.invalidate(invalidation);
+        if invalidation.tables == Tables::Unlinked {
+            self.give_tables_back();
+        }
+    }
+}
+
+impl<M: Machine, F: TableFrames> Pending<'_, M, F> {
+    #[inline(never)]
+    fn give_tables_back(&self) {
+        for &table in self.tables.iter().flatten() {
+            self.frames.give_back(table);
+        }
     }
 }

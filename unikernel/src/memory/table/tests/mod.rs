@@ -4,6 +4,7 @@ mod failure;
 mod flushing;
 mod mapping;
 mod model;
+mod one;
 mod ranges;
 mod rights;
 mod roots;

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use super::super::entry::{Change, Leaf, Marks};
 use super::super::error::{MapError, OutOfFrames, UnmapError};
 use super::super::source::CopyCounts;
+use super::super::stale::Stale;
 use super::*;
 use crate::memory::page::PAGE_SIZE;
 use crate::memory::sim::Ring;
@@ -235,19 +236,30 @@ impl<'a> Stage<'a> {
     fn replace(&mut self, root: usize, page: Page) {
         let attributes = self.attributes(PageRange::one(page));
         let frame = self.frame();
-        let Ok(stale) = self.tables[root].replace(page, frame, attributes) else {
+        let table = &mut self.tables[root];
+        let result = if self.random.chance(50) {
+            table.replace_and_flush(page, frame, attributes)
+        } else {
+            table.replace(page, frame, attributes).map(Stale::flush)
+        };
+        let Ok(displaced) = result else {
             return;
         };
-        let displaced = stale.flush().map(|leaf| (leaf.frame, leaf.attributes));
+        let displaced = displaced.map(|leaf| (leaf.frame, leaf.attributes));
         let expected = self.model(root, page).insert(page, (frame, attributes));
         assert_eq!(displaced, expected);
     }
 
     fn unmap(&mut self, root: usize, page: Page) {
         let expected = self.mapped(root, page);
-        match self.tables[root].unmap(page) {
-            Ok(stale) => {
-                let leaf = stale.flush();
+        let table = &mut self.tables[root];
+        let result = if self.random.chance(50) {
+            table.unmap_and_flush(page)
+        } else {
+            table.unmap(page).map(Stale::flush)
+        };
+        match result {
+            Ok(leaf) => {
                 assert_eq!(Some((leaf.frame, leaf.attributes)), expected);
                 self.model(root, page).remove(&page);
             }

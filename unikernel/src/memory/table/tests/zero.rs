@@ -31,6 +31,14 @@ fn the_zero_frame_is_mapped_read_only_and_copy_on_write_or_not_at_all() {
         assert_eq!(run, Err(error(LOW + PAGE_SIZE)));
         let replaced = table.replace(page(LOW), zero, attributes).err();
         assert_eq!(replaced, Some(error(LOW)));
+        assert_eq!(
+            table.map(page(LOW), FrameRange::one(zero), attributes, PageSize::Kib4),
+            Err(error(LOW))
+        );
+        map_one(&mut table, page(LOW), Frame::new(FAR), READ);
+        let replaced = table.replace_and_flush(page(LOW), zero, attributes);
+        assert_eq!(replaced, Err(error(LOW)));
+        assert!(table.unmap_and_flush(page(LOW)).is_ok());
         let filled = table.fill(pages(LOW, 2), attributes, &mut Always(zero));
         assert_eq!(filled, Err(error(LOW)));
         assert_eq!(frames.count_free(), before);
