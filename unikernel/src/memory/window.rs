@@ -27,10 +27,10 @@
 //! - W2: a frame is in one slot of a CPU at most, so its windows there agree about the memory type (M112). An idle slot shows its
 //!   frame at home and write-back.
 //! - W3: the frame of a used slot stays; each window is counted.
-//! - W4: no idle slot shows a free frame. Only frames whose owner hides them before they are free stay shown: tables
-//!   (`memory::kernel`), and what an application holds (`memory::owned`); all others are hidden with their last window. A CPU hides
-//!   its own slots only. So where there are several, each also hides all that its idle slots show before it sleeps, and before
-//!   tables are checked.
+//! - W4: no idle slot of a CPU shows a frame that became free on it. Only frames whose owner hides them before they are free stay
+//!   shown: tables (`memory::kernel`), and what an application holds (`memory::owned`); all others are hidden with their last
+//!   window. A CPU hides its own slots only, so this says "a free frame is mapped nowhere" for a machine with one CPU, and a
+//!   second one brings the duty to ask the CPU that showed a frame last.
 
 use core::error::Error;
 use core::fmt;
