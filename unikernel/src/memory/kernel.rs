@@ -58,13 +58,12 @@ pub(crate) fn create_space() -> Result<(), SpaceError> {
 /// [`Root::reserve`](super::Root::reserve) did.
 pub(crate) fn repair(address: u64, access: Access, by: Ring) -> Result<(), Violation> {
     let address = VirtAddr::try_new(address).map_err(|_| Violation::Unmapped)?;
-    let space = MEMORY.current().ok_or(Violation::Unmapped)?;
     let fault = Fault {
         address,
         access,
         by,
     };
-    match space.resolve(fault) {
+    match MEMORY.resolve(fault) {
         Err(Violation::Unmapped) if access == Access::Write && first_write(address) => Ok(()),
         resolved => resolved,
     }
@@ -73,7 +72,7 @@ pub(crate) fn repair(address: u64, access: Access, by: Ring) -> Result<(), Viola
 /// Returns the name of the region that an address lies in; nothing while somebody on this CPU changes regions.
 pub(crate) fn region_name(address: u64) -> Option<Name> {
     let page = Page::containing(VirtAddr::try_new(address).ok()?);
-    MEMORY.current()?.name_at(page)
+    MEMORY.name_at(page)
 }
 
 /// Maps the memory of a device for good, at the address `at` and as a memory type, for the kernel alone. Returns where its first

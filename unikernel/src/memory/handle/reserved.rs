@@ -30,7 +30,7 @@ impl Reserved {
     pub(super) fn in_kernel(request: Request) -> Result<Self, ReserveError> {
         check_kernel_rights(request.rights)?;
         let space = MEMORY.kernel().ok_or(ReserveError::Unmanaged)?;
-        Self::in_space(space, request)
+        Self::in_space(Arc::clone(space), request)
     }
 
     /// Reserves pages of any space.

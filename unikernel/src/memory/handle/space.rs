@@ -47,7 +47,10 @@ impl Space {
     ///
     /// [`SpaceError::Unmanaged`]: on the host there is none.
     pub fn kernel() -> Result<Self, SpaceError> {
-        MEMORY.kernel().map(Self).ok_or(SpaceError::Unmanaged)
+        MEMORY
+            .kernel()
+            .map(|kernel| Self(Arc::clone(kernel)))
+            .ok_or(SpaceError::Unmanaged)
     }
 
     /// Returns the space that this CPU is in.

@@ -61,7 +61,7 @@ impl World {
         };
         Self {
             pool,
-            kernel,
+            kernel: Arc::clone(kernel),
             shown,
         }
     }

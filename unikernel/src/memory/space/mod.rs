@@ -15,6 +15,7 @@
 //! | `reserve.rs` | new regions, and their end |
 //! | `alter.rs` | rights, sizes, pages given back |
 //! | `resolve.rs` | page faults: carries out what [`decide`](super::fault::decide) says |
+//! | `contents.rs` | page faults on pages of objects |
 //! | `fork.rs` | a space like another one |
 //! | `transfer.rs` | bytes from one space to another, whatever is or is not there |
 //! | `share.rs` | what changes of an object mean for those who map it |
@@ -44,6 +45,7 @@
 
 mod alter;
 pub(crate) mod check;
+mod contents;
 mod error;
 mod fork;
 mod look;
@@ -55,6 +57,7 @@ mod switch;
 mod tests;
 pub(crate) mod transfer;
 
+use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 
@@ -64,6 +67,10 @@ pub(crate) use self::look::{Busy, View};
 pub(crate) use self::reserve::{Place, Request};
 pub(crate) use self::switch::Target;
 
+use spin::Once;
+
+use self::contents::ObjectRepairs;
+use self::switch::Elsewhere;
 use super::frame::{FrameMemory, FramePool, MOST_CPUS};
 use super::machine::Machine;
 use super::object::Objects;
@@ -78,14 +85,16 @@ pub(crate) struct Memory<M: Machine + 'static, H: FrameMemory + 'static> {
     pub(crate) machine: &'static M,
     pub(crate) pool: &'static FramePool<H>,
     objects: SpinLock<Objects<H>>,
+    object_repairs: Once<ObjectRepairs<M, H>>,
     spaces: SpinLock<Spaces<M, H>>,
+    kernel: Once<&'static Arc<AddressSpace<M, H>>>,
+    elsewhere: Once<Elsewhere<M, H>>,
     current: [SpinLock<switch::Current<M, H>>; MOST_CPUS],
 }
 
 /// Spaces by number. A number is used again once its space is gone.
 struct Spaces<M: Machine + 'static, H: FrameMemory + 'static> {
     list: Vec<Weak<AddressSpace<M, H>>>,
-    kernel: Option<Arc<AddressSpace<M, H>>>,
 }
 
 /// Regions and the tables that show them.
@@ -113,10 +122,10 @@ impl<M: Machine, H: FrameMemory> Memory<M, H> {
             machine,
             pool,
             objects: SpinLock::new(Objects::new(pool)),
-            spaces: SpinLock::new(Spaces {
-                list: Vec::new(),
-                kernel: None,
-            }),
+            object_repairs: Once::new(),
+            kernel: Once::new(),
+            elsewhere: Once::new(),
+            spaces: SpinLock::new(Spaces { list: Vec::new() }),
             current: [const { SpinLock::new(switch::Current::NONE) }; MOST_CPUS],
         }
     }
@@ -130,7 +139,7 @@ impl<M: Machine, H: FrameMemory> Memory<M, H> {
         &'static self,
         root: Frame,
         bounds: PageRange,
-    ) -> Result<Arc<AddressSpace<M, H>>, SpaceError> {
+    ) -> Result<&'static Arc<AddressSpace<M, H>>, SpaceError> {
         let kernel = self.register(|number| AddressSpace {
             memory: self,
             number,
@@ -138,13 +147,15 @@ impl<M: Machine, H: FrameMemory> Memory<M, H> {
             is_kernel: true,
             regions: SpinLock::new(RegionMap::new(bounds)),
         })?;
-        self.spaces.lock().kernel = Some(Arc::clone(&kernel));
-        Ok(kernel)
+        // Held for good: it never ends.
+        let kernel: &'static _ = Box::leak(Box::new(kernel));
+        Ok(self.kernel.call_once(|| kernel))
     }
 
     /// Returns the space of the kernel, once there is one.
-    pub(crate) fn kernel(&self) -> Option<Arc<AddressSpace<M, H>>> {
-        self.spaces.lock().kernel.clone()
+    #[inline]
+    pub(crate) fn kernel(&self) -> Option<&'static Arc<AddressSpace<M, H>>> {
+        self.kernel.get().copied()
     }
 
     /// Makes an empty space, whose upper half is that of `kernel`.

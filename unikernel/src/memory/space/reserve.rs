@@ -1,6 +1,6 @@
 //! New regions, and their end.
 
-use super::{AddressSpace, Locked, Memory, ReserveError, SpaceError, page_at};
+use super::{AddressSpace, Locked, ReserveError, SpaceError, page_at};
 use crate::memory::frame::{CountError, FrameMemory, FramePool, OwnedFrame, Use};
 use crate::memory::machine::Machine;
 use crate::memory::object::{Mapping, ObjectId};
@@ -329,7 +329,7 @@ impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
         self.clear(range, Counted::of(&region));
         if let Some((id, offset_pages)) = mapping_of(&region, range) {
             let mapping = self.mapping(range, offset_pages);
-            self.memory().objects.lock().detach(id, mapping);
+            (self.memory().object_repairs().detach)(self.memory(), id, mapping);
         }
         range.len()
     }
@@ -469,15 +469,5 @@ impl<H: FrameMemory> PageFrames for Zeroed<H> {
 
     fn take_back(&mut self, _page: Page, frame: Frame) {
         uncount(self.0, frame);
-    }
-}
-
-impl<M: Machine, H: FrameMemory> Memory<M, H> {
-    /// Lets somebody use the objects. No space is locked from in there.
-    pub(crate) fn with_objects<T>(
-        &self,
-        use_them: impl FnOnce(&mut crate::memory::object::Objects<H>) -> T,
-    ) -> T {
-        use_them(&mut self.objects.lock())
     }
 }

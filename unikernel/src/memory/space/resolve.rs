@@ -3,21 +3,20 @@
 //! ```text
 //!   resolve --> look, under the lock --> decide --> apply --> done
 //!      ^                                              |
-//!      |                                              +--> a pager is asked             no lock held
-//!      +----------------------------------------------+--> others are to look again     one other space locked at a time
-//!                                                     +--> no frame left: pages go out  no lock held
+//!      |                                              +--> an object is asked           `contents.rs`
+//!      +----------------------------------------------+--> no frame left: pages go out  no lock held
 //! ```
 //!
 //! Each round may find everything changed by somebody else; it decides anew. Nothing here allocates from the heap.
 
+use super::contents::Step;
 use super::reserve::{owned, uncount};
 use super::{AddressSpace, Locked};
 use crate::memory::fault::{Fault, Repair, Shown, Users, Violation, decide};
 use crate::memory::frame::{AllocateError, FrameMemory, OwnedFrame, Use};
 use crate::memory::machine::{Invalidation, Machine, Tables as TablesKept};
-use crate::memory::object::{Found, InPlace, ObjectId, Others, PageIn, PagerError, Written};
-use crate::memory::page::{Access, Frame, FrameRange, Page, PageRange, PageSize, Rights};
-use crate::memory::region::{Region, Sharing};
+use crate::memory::page::{Frame, FrameRange, Page, PageRange, PageSize, Rights};
+use crate::memory::region::Region;
 use crate::memory::table::entry::{Attributes, Change, Marks};
 use crate::memory::table::error::MapError;
 
@@ -27,40 +26,18 @@ const MOST_ROUNDS: u32 = 16;
 /// Pages that are made to go out when no frame is left.
 const PAGES_OUT: usize = 16;
 
-/// No frame is left.
-const NO_FRAME: AllocateError = AllocateError::OutOfFrames { wanted: 1, free: 0 };
-
 /// How one look at a fault ended.
-enum Round {
+enum Look {
     /// The access is possible now.
     Done,
     /// It was possible already; this CPU may just not have known.
     Idle,
-    /// First a pager has to be asked.
-    Ask(PageIn),
-    /// First those who still show what the object held before have to look again.
-    Others(ObjectId, u64),
-}
-
-/// What a page may show, by its region.
-#[derive(Clone, Copy)]
-struct Promise {
-    rights: Rights,
-    sharing: Sharing,
-}
-
-impl Promise {
-    /// Returns what the entry of a frame that is not the space's says: private regions copy it before they write.
-    fn foreign(self) -> Attributes {
-        match self.sharing {
-            Sharing::Private => read_only(self.rights),
-            Sharing::Shared => Attributes::new(self.rights),
-        }
-    }
+    /// An object knows what is to be done.
+    Object,
 }
 
 /// Returns what the entry of a frame says that is copied before it is written.
-fn read_only(rights: Rights) -> Attributes {
+pub(super) fn read_only(rights: Rights) -> Attributes {
     Attributes::new(rights.difference(Rights::WRITE)).with_marks(Marks::COPY_ON_WRITE)
 }
 
@@ -74,22 +51,19 @@ impl<M: Machine, H: FrameMemory> AddressSpace<M, H> {
     /// The violation; nothing has changed.
     pub(crate) fn resolve(&self, fault: Fault) -> Result<(), Violation> {
         for _ in 0..MOST_ROUNDS {
-            let round = self.lock().look(fault);
-            match round {
-                Ok(Round::Done) => return Ok(()),
-                Ok(Round::Idle) => {
+            let look = self.lock().look(fault);
+            match look {
+                Ok(Look::Done) => return Ok(()),
+                Ok(Look::Idle) => {
                     self.forget(Page::containing(fault.address));
                     return self.memory().note_idle(fault);
                 }
-                Ok(Round::Ask(request)) => match self.ask(&request) {
-                    Ok(()) => {}
-                    Err(PagerError::NotYet) => return Ok(()),
-                    Err(PagerError::Failed(reason)) => return Err(Violation::Pager(reason)),
-                    Err(PagerError::OutOfMemory) => self.make_room(NO_FRAME)?,
+                Ok(Look::Object) => match (self.memory().object_repairs().resolve)(self, fault) {
+                    Ok(Step::Done) => return Ok(()),
+                    Ok(Step::LookAgain) => {}
+                    Err(Violation::OutOfFrames(error)) => self.make_room(error)?,
+                    Err(violation) => return Err(violation),
                 },
-                Ok(Round::Others(object, offset)) => {
-                    self.memory().hide_everywhere(object, offset);
-                }
                 Err(Violation::OutOfFrames(error)) => self.make_room(error)?,
                 Err(violation) => return Err(violation),
             }
@@ -106,33 +80,18 @@ impl<M: Machine, H: FrameMemory> AddressSpace<M, H> {
     }
 
     /// Pages out what can go, or says that nothing can.
+    #[cold]
     fn make_room(&self, error: AllocateError) -> Result<(), Violation> {
         match self.memory().page_out(PAGES_OUT) {
             0 => Err(Violation::OutOfFrames(error)),
             _ => Ok(()),
         }
     }
-
-    /// Asks a pager for a page, with no lock held, and gives it to the object.
-    fn ask(&self, request: &PageIn) -> Result<(), PagerError> {
-        let pool = self.memory().pool;
-        let frame = pool
-            .allocate(Use::PageCache)
-            .map_err(|_| PagerError::OutOfMemory)?;
-        let mut answer = Ok(());
-        pool.host().edit(frame.frame(), &mut |page| {
-            answer = request.pager().page_in(request.offset_pages(), page);
-        });
-        answer?;
-        // Somebody may have been faster, or the object may be gone; the next round sees.
-        let _ = self.memory().objects.lock().fill(request, frame);
-        Ok(())
-    }
 }
 
 impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
     /// Looks at a fault once.
-    fn look(&self, fault: Fault) -> Result<Round, Violation> {
+    fn look(&self, fault: Fault) -> Result<Look, Violation> {
         let page = Page::containing(fault.address);
         let region = self.regions.find_for_fault(page);
         let region = region.ok_or(Violation::Unmapped)?;
@@ -170,47 +129,34 @@ impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
         region: &Region,
         shown: Option<Shown>,
         repair: Repair,
-    ) -> Result<Round, Violation> {
-        let promise = Promise {
-            rights: region.rights(),
-            sharing: region.sharing(),
-        };
+    ) -> Result<Look, Violation> {
+        let rights = region.rights();
         match repair {
-            Repair::Nothing => return Ok(Round::Idle),
-            Repair::Grant => self.grant(page, promise.rights)?,
-            Repair::ShowZeros => self.show_zeros(page, promise.rights)?,
+            Repair::Nothing => return Ok(Look::Idle),
+            Repair::Grant => self.grant(page, rights)?,
+            Repair::ShowZeros => self.show_zeros(page, rights)?,
             Repair::ZeroFill => {
                 let frame = self.pool().allocate_zeroed(Use::User);
-                self.give(page, shown, frame, promise.rights)?;
+                self.give(page, shown, frame, rights)?;
             }
             // The last user of a frame writes to it, without a copy.
-            Repair::KeepFrame(frame) => self.exchange(page, frame, promise.rights)?,
+            Repair::KeepFrame(frame) => self.exchange(page, frame, rights)?,
             Repair::Copy(from) => {
                 let copy = self.pool().allocate_copy(from, Use::User);
-                self.give(page, shown, copy, promise.rights)?;
+                self.give(page, shown, copy, rights)?;
             }
             Repair::ShowDevice(frame, memory_type) => {
-                self.show(
-                    page,
-                    frame,
-                    Attributes::new(promise.rights).with_type(memory_type),
-                )?;
+                self.show(page, frame, Attributes::new(rights).with_type(memory_type))?;
             }
-            Repair::ShowTwin(twin) => self.show_twin(page, twin, promise.rights)?,
-            Repair::ReadObject(object, offset) => {
-                return self.read_object(page, (object, offset), promise);
-            }
-            Repair::WriteObject(object, offset) => {
-                return self.write_object(page, (object, offset), promise);
-            }
-            Repair::CopyObject(object, offset) => {
-                return self.copy_object(page, (object, offset), promise);
+            Repair::ShowTwin(twin) => self.show_twin(page, twin, rights)?,
+            Repair::ReadObject(..) | Repair::WriteObject(..) | Repair::CopyObject(..) => {
+                return Ok(Look::Object);
             }
         }
-        Ok(Round::Done)
+        Ok(Look::Done)
     }
 
-    fn grant(&self, page: Page, rights: Rights) -> Result<(), Violation> {
+    pub(super) fn grant(&self, page: Page, rights: Rights) -> Result<(), Violation> {
         let granted = self
             .tables()
             .change(PageRange::one(page), &Change::rights(rights));
@@ -218,13 +164,18 @@ impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
         Ok(())
     }
 
-    fn show_zeros(&self, page: Page, rights: Rights) -> Result<(), Violation> {
+    pub(super) fn show_zeros(&self, page: Page, rights: Rights) -> Result<(), Violation> {
         let zero = self.pool().zero_frame().map_err(Violation::OutOfFrames)?;
         self.show(page, zero.frame(), read_only(rights))
     }
 
     /// Shows a frame at a page that shows nothing.
-    fn show(&self, page: Page, frame: Frame, attributes: Attributes) -> Result<(), Violation> {
+    pub(super) fn show(
+        &self,
+        page: Page,
+        frame: Frame,
+        attributes: Attributes,
+    ) -> Result<(), Violation> {
         let frames = FrameRange::one(frame);
         self.tables()
             .map(page, frames, attributes, PageSize::Kib4)
@@ -232,7 +183,7 @@ impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
     }
 
     /// Gives the page a frame of its own, in the place of what it shows.
-    fn give(
+    pub(super) fn give(
         &self,
         page: Page,
         shown: Option<Shown>,
@@ -272,111 +223,8 @@ impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
         self.show_counted(page, frame, Attributes::new(rights))
     }
 
-    fn read_object(
-        &self,
-        page: Page,
-        (object, offset): (ObjectId, u64),
-        promise: Promise,
-    ) -> Result<Round, Violation> {
-        let found = self.memory().objects.lock().read(object, offset);
-        match found {
-            Found::Frame { frame, writable } => {
-                let attributes = match (promise.sharing, writable) {
-                    (Sharing::Shared, InPlace::Yes) => promise.foreign(),
-                    (Sharing::Shared, InPlace::No) => {
-                        Attributes::new(promise.rights.difference(Rights::WRITE))
-                    }
-                    (Sharing::Private, _) => read_only(promise.rights),
-                };
-                let frame = self.count(frame)?;
-                self.show_counted(page, frame, attributes)?;
-            }
-            Found::Zero => self.show_zeros(page, promise.rights)?,
-            Found::Elsewhere { frame, memory_type } => {
-                self.show(page, frame, promise.foreign().with_type(memory_type))?;
-            }
-            Found::Absent(request) => return Ok(Round::Ask(request)),
-            Found::OutOfRange => return Err(Violation::BeyondObject),
-        }
-        Ok(Round::Done)
-    }
-
-    fn write_object(
-        &self,
-        page: Page,
-        (object, offset): (ObjectId, u64),
-        promise: Promise,
-    ) -> Result<Round, Violation> {
-        let written = self.memory().objects.lock().write(object, offset);
-        let new = match written {
-            Written::InPlace(frame) => {
-                self.show_instead(page, frame, Attributes::new(promise.rights))?;
-                return Ok(Round::Done);
-            }
-            Written::Copy { from } => self.pool().allocate_copy(from, Use::User),
-            Written::Zero => self.pool().allocate_zeroed(Use::User),
-            Written::Absent(request) => return Ok(Round::Ask(request)),
-            Written::OutOfRange => return Err(Violation::BeyondObject),
-            Written::Refused => return Err(Violation::Forbidden(Access::Write)),
-        };
-        let new = new.map_err(Violation::OutOfFrames)?.share();
-        let inserted = self.memory().objects.lock().insert(object, offset, new);
-        match inserted {
-            Ok(Others::MayShowIt) => Ok(Round::Others(object, offset)),
-            Ok(Others::Nobody) => self.write_object(page, (object, offset), promise),
-            Err(_) => Err(Violation::BeyondObject),
-        }
-    }
-
-    /// Gives the page of a private region a copy of what an object holds.
-    fn copy_object(
-        &self,
-        page: Page,
-        (object, offset): (ObjectId, u64),
-        promise: Promise,
-    ) -> Result<Round, Violation> {
-        let found = self.memory().objects.lock().read(object, offset);
-        let frame = match found {
-            Found::Frame { frame, .. } | Found::Elsewhere { frame, .. } => {
-                self.pool().allocate_copy(frame, Use::User)
-            }
-            Found::Zero => self.pool().allocate_zeroed(Use::User),
-            Found::Absent(request) => return Ok(Round::Ask(request)),
-            Found::OutOfRange => return Err(Violation::BeyondObject),
-        };
-        self.give(page, None, frame, promise.rights)?;
-        Ok(Round::Done)
-    }
-
-    /// Shows a frame of an object, in the place of what the page shows, if that is something else.
-    fn show_instead(
-        &self,
-        page: Page,
-        frame: Frame,
-        attributes: Attributes,
-    ) -> Result<(), Violation> {
-        let Some(before) = self.shown(page) else {
-            let frame = self.count(frame)?;
-            return self.show_counted(page, frame, attributes);
-        };
-        if before.frame == frame {
-            return self.grant(page, attributes.rights());
-        }
-        let frame = self.count(frame)?;
-        match self.tables().replace_and_flush(page, frame, attributes) {
-            Ok(_) => {
-                uncount(self.pool(), before.frame);
-                Ok(())
-            }
-            Err(error) => {
-                uncount(self.pool(), frame);
-                Err(self.map_violation(error))
-            }
-        }
-    }
-
     /// Counts one page more that shows a frame.
-    fn count(&self, frame: Frame) -> Result<Frame, Violation> {
+    pub(super) fn count(&self, frame: Frame) -> Result<Frame, Violation> {
         let counted = self.pool().add_mapping(frame);
         // More than 2^20 pages showing one frame is what only somebody hostile does.
         counted.map_err(|_| self.out_of_frames())?;
@@ -384,7 +232,7 @@ impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
     }
 
     /// Shows a frame that has been counted for it.
-    fn show_counted(
+    pub(super) fn show_counted(
         &self,
         page: Page,
         frame: Frame,
@@ -397,7 +245,7 @@ impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
         shown
     }
 
-    fn map_violation(&self, error: MapError) -> Violation {
+    pub(super) fn map_violation(&self, error: MapError) -> Violation {
         match error {
             MapError::OutOfFrames(_) => self.out_of_frames(),
             other => panic!("S2: the region promises what an entry can hold: {other}"),

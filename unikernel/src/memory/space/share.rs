@@ -60,8 +60,8 @@ impl<M: Machine, H: FrameMemory> Memory<M, H> {
         Ok(written)
     }
 
-    /// Makes room by paging out up to so many pages of objects. Returns how many frames are free because of it.
-    pub(super) fn page_out(&self, most: usize) -> usize {
+    /// Makes room by paging out up to so many pages. Returns how many frames are free because of it.
+    pub(super) fn page_out_objects(&self, most: usize) -> usize {
         let mut freed = 0;
         for _ in 0..most {
             let Some((object, offset)) = self.objects.lock().choose_victim() else {

@@ -13,6 +13,8 @@ use super::{AddressSpace, Memory, SpaceError};
 use crate::memory::fault::{Fault, Violation};
 use crate::memory::frame::{FrameMemory, MOST_CPUS};
 use crate::memory::machine::Machine;
+use crate::memory::page::Page;
+use crate::memory::region::Name;
 
 /// Where a CPU is to go.
 pub(crate) enum Target<'a, M: Machine + 'static, H: FrameMemory + 'static> {
@@ -40,15 +42,51 @@ impl<M: Machine, H: FrameMemory> Current<M, H> {
     };
 }
 
+/// What is asked of the space that a CPU has chosen. It is there once some CPU has chosen one: before, all are in the kernel's, and
+/// nobody holds or ends another.
+pub(super) struct Elsewhere<M: Machine + 'static, H: FrameMemory + 'static> {
+    resolve: fn(&Memory<M, H>, Fault) -> Result<(), Violation>,
+    name_at: fn(&Memory<M, H>, Page) -> Option<Name>,
+}
+
 impl<M: Machine, H: FrameMemory> Memory<M, H> {
+    /// Makes an access possible that the processor refused in the space that this CPU is in, or says why it is not.
+    ///
+    /// # Errors
+    ///
+    /// The violation; nothing has changed.
+    #[inline]
+    pub(crate) fn resolve(&self, fault: Fault) -> Result<(), Violation> {
+        match (self.elsewhere.get(), self.kernel()) {
+            (None, Some(kernel)) => kernel.resolve(fault),
+            (Some(elsewhere), _) => (elsewhere.resolve)(self, fault),
+            (None, None) => Err(Violation::Unmapped),
+        }
+    }
+
+    /// Returns the name of the region at a page in the space that this CPU is in, unless somebody changes the regions right now.
+    pub(crate) fn name_at(&self, page: Page) -> Option<Name> {
+        match self.elsewhere.get() {
+            None => self.kernel()?.name_at(page),
+            Some(elsewhere) => (elsewhere.name_at)(self, page),
+        }
+    }
+
     /// Returns the space that this CPU is in, or has chosen; nothing before there is one.
     pub(crate) fn current(&self) -> Option<Arc<AddressSpace<M, H>>> {
         let chosen = self.this_cpu().lock().space.clone();
-        chosen.or_else(|| self.kernel())
+        chosen.or_else(|| self.kernel().map(Arc::clone))
     }
 
     /// Chooses a space for this CPU. Returns the one that was chosen before; choosing that again changes nothing.
     pub(crate) fn choose(&self, target: &Target<'_, M, H>) -> Option<Arc<AddressSpace<M, H>>> {
+        self.elsewhere.call_once(|| Elsewhere {
+            resolve: |memory, fault| match memory.current() {
+                Some(space) => space.resolve(fault),
+                None => Err(Violation::Unmapped),
+            },
+            name_at: |memory, page| memory.current()?.name_at(page),
+        });
         let before = self.current();
         let mut current = self.this_cpu().lock();
         let next = match target {

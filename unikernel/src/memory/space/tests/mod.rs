@@ -60,7 +60,7 @@ impl World {
             sim,
             pool,
             memory,
-            kernel,
+            kernel: Arc::clone(kernel),
         }
     }
 
@@ -98,11 +98,7 @@ impl World {
         for _ in 0..8 {
             match access(self.sim) {
                 Ok(value) => return Ok(value),
-                Err(fault) => self
-                    .memory
-                    .current()
-                    .expect("there is the kernel's")
-                    .resolve(fault_of(fault))?,
+                Err(fault) => self.memory.resolve(fault_of(fault))?,
             }
         }
         Err(Violation::NoProgress)
