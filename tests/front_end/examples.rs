@@ -1,7 +1,7 @@
 //! Every program of `app/src/bin` boots, and prints what its first lines say it will.
 //!
 //! An example's head holds a block of text after the words "Prints:"; each of its lines must appear, in this order. `…` stands
-//! for what may differ from run to run.
+//! for what may differ from run to run. An example that is to end with another exit code than 0 says before "ends with code 102".
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,7 +33,8 @@ fn prints_what_it_says(image: &Image) -> Result<(), Failed> {
     let source = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../app/src/bin")
         .join(format!("{}.rs", image.name()));
-    let expected = promised(&std::fs::read_to_string(source)?);
+    let source = std::fs::read_to_string(source)?;
+    let expected = promised(&source);
     must_be(
         &expected.is_empty(),
         &false,
@@ -42,11 +43,26 @@ fn prints_what_it_says(image: &Image) -> Result<(), Failed> {
 
     let outcome = boot(&Machine::new(image).boot(Boot::Direct).timeout(LIMIT))?;
 
-    must_be(&outcome.verdict, &Verdict::Exit(0), &outcome.text)?;
+    must_be(
+        &outcome.verdict,
+        &Verdict::Exit(exit_code(&source)),
+        &outcome.text,
+    )?;
     must_contain(
         &outcome.text,
         &expected.iter().map(String::as_str).collect::<Vec<_>>(),
     )
+}
+
+/// Returns the exit code that an example's head names, or 0.
+fn exit_code(source: &str) -> u8 {
+    let head = source.lines().map_while(|line| line.strip_prefix("//!"));
+    let named = head.filter_map(|line| line.split_once("ends with code "));
+    let digits = named.map(|(_, rest)| rest.trim_matches(|c: char| !c.is_ascii_digit()));
+    digits
+        .filter_map(|digits| digits.parse().ok())
+        .next()
+        .unwrap_or(0)
 }
 
 /// Returns the pieces of text that an example's head promises, cut at each `…`.

@@ -445,9 +445,9 @@ fn views_are_checked_for_bounds_alignment_and_size() {
         Err(ViewError::OutOfBounds { end: u64::MAX, len })
     );
     assert_eq!(
-        region.get::<u64>(4),
+        region.get::<u64>(PAGE + 4),
         Err(ViewError::Misaligned {
-            offset: 4,
+            offset: PAGE + 4,
             align: 8
         })
     );

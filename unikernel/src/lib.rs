@@ -27,6 +27,7 @@
 //! | what does a CPU exception mean? | `trap/mod.rs` |
 //! | how does a panic or a fault become a report? | `panic.rs` |
 //! | where do `Vec` and `String` get memory? | [`heap`] |
+//! | how does a program ask for memory? | [`memory::Region`] |
 //! | how are frames and page tables handled? | [`memory`] |
 //! | what does a page-table entry look like? | `memory/table/entry.rs` |
 //! | what is at this address? | `arch/x86_64/address.rs`, or [`memory::dump`] |
@@ -43,6 +44,8 @@
 //! | `heap/arena.rs` | the `GlobalAlloc` contract, and raw memory for talc |
 //! | `memory/machine.rs`, `memory/table/node.rs` | the seam to the machine, and entries of open tables |
 //! | `memory/root.rs`, `memory/owned.rs` | what an application does to page tables and frames |
+//! | `memory/handle/{view,ring,volatile}.rs` | pages seen as slices, or value by value; traits there say of which kinds |
+//! | `memory/handle/{builder,space}.rs` | what an application answers for: devices that are mapped, spaces that are switched |
 //! | `memory/sim.rs`, and tests of the table layer | implementing and calling the seam; no unsafe operation of their own |
 //! | `test/probe.rs` | the host's stand-in for a step into ring 3 |
 //! | the entry macro below | exporting a symbol |

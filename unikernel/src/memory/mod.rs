@@ -7,6 +7,7 @@
 //! | `region` | promises about pages: what an address space has where, before anything is mapped |
 //! | `window` | temporary mappings: a frame made visible for a moment, on one CPU |
 //! | `root` | whole sets of tables, as an application edits them |
+//! | `handle` | memory as an application holds it: [`Region`] and its siblings |
 //!
 //! Words: a *page* is virtual, a *frame* is physical, a *leaf* maps one onto the other; addresses are in bytes.
 

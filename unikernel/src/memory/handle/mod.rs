@@ -49,6 +49,8 @@ mod ring;
 pub mod runtime;
 mod space;
 mod stack;
+#[cfg(test)]
+mod tests;
 mod user;
 mod view;
 mod volatile;

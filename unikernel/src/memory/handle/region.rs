@@ -68,7 +68,6 @@ mod sealed {
 
 impl Region {
     /// Begins to say what memory is wanted.
-    #[must_use]
     pub const fn builder() -> RegionBuilder<NoLength> {
         RegionBuilder::new()
     }

@@ -14,8 +14,6 @@
 
 use core::ops::{Range, RangeBounds};
 
-use bytemuck::PodCastError;
-
 use super::error::ViewError;
 use super::guarded::Section;
 use super::lent::Lent;
@@ -82,10 +80,10 @@ pub(super) fn shared<T: Pod>(
     plain: &impl Plain,
     part: impl RangeBounds<u64>,
 ) -> Result<&[T], ViewError> {
-    let (start, len) = checked::<T>(plain, part, Access::Read)?;
-    // SAFETY: `Plain` says that these are bytes, valid for reading as long as `plain` is borrowed, which nobody changes.
-    let bytes = unsafe { core::slice::from_raw_parts(start, len) };
-    bytemuck::try_cast_slice(bytes).map_err(|error| misfit::<T>(error, start, len))
+    let (first, len) = checked(plain, part, Access::Read)?;
+    // SAFETY: `checked` says that these are whole, aligned values in the memory, and any bytes are values of `T`; `Plain` says
+    // that they can be read as long as `plain` is borrowed, and that nobody changes them.
+    Ok(unsafe { core::slice::from_raw_parts(first, len) })
 }
 
 /// Returns values that can be written.
@@ -93,10 +91,9 @@ pub(super) fn exclusive<T: Pod>(
     plain: &mut impl Plain,
     part: impl RangeBounds<u64>,
 ) -> Result<&mut [T], ViewError> {
-    let (start, len) = checked::<T>(plain, part, Access::Write)?;
+    let (first, len) = checked(plain, part, Access::Write)?;
     // SAFETY: as above, and `plain` is borrowed mutably, so nobody else uses them.
-    let bytes = unsafe { core::slice::from_raw_parts_mut(start, len) };
-    bytemuck::try_cast_slice_mut(bytes).map_err(|error| misfit::<T>(error, start, len))
+    Ok(unsafe { core::slice::from_raw_parts_mut(first, len) })
 }
 
 impl<'a> Lent<'a> {
@@ -112,36 +109,39 @@ impl<'a> Lent<'a> {
     }
 }
 
-/// Returns the first byte and the length of a part after checking that it lies in the memory and allows the access.
-fn checked<T>(
+/// Returns the first of the values in a part and how many there are, after checking that the part lies in the memory, that they
+/// fit into it, and that the access is allowed.
+fn checked<T: Pod>(
     plain: &impl Plain,
     part: impl RangeBounds<u64>,
     access: Access,
-) -> Result<(*mut u8, usize), ViewError> {
+) -> Result<(*mut T, usize), ViewError> {
     let pages = plain.pages();
-    let bytes = part_of(pages, part, size_of::<T>() as u64)?;
+    let bytes = part_of::<T>(pages, part)?;
     allow(plain.space(), pages, &bytes, access)?;
     let start = pages.start().start().as_u64() + bytes.start;
-    let len = bytes.end - bytes.start;
+    let count = (bytes.end - bytes.start) / size_of::<T>() as u64;
     Ok((
         core::ptr::with_exposed_provenance_mut(start as usize),
-        len as usize,
+        count as usize,
     ))
 }
 
-/// Returns the bytes of a part of these pages that is to hold whole values of `item` bytes.
-pub(super) fn part_of(
+/// Returns the bytes of a part of these pages, if whole, aligned values fill it.
+pub(super) fn part_of<T>(
     pages: PageRange,
     part: impl RangeBounds<u64>,
-    item: u64,
 ) -> Result<Range<u64>, ViewError> {
     let len = pages.len() * PAGE_SIZE;
     let bytes = bytes_of(part, len).map_err(|end| ViewError::OutOfBounds { end, len })?;
-    if item == 0 || (bytes.end - bytes.start) % item != 0 {
-        return Err(ViewError::Uneven {
-            len: bytes.end - bytes.start,
-            item,
-        });
+    let (item, align) = (size_of::<T>() as u64, align_of::<T>() as u64);
+    let (offset, len) = (bytes.start, bytes.end - bytes.start);
+    if item == 0 || !len.is_multiple_of(item) {
+        return Err(ViewError::Uneven { len, item });
+    }
+    let start = pages.start().start().as_u64() + offset;
+    if !start.is_multiple_of(align) {
+        return Err(ViewError::Misaligned { offset, align });
     }
     Ok(bytes)
 }
@@ -169,21 +169,6 @@ pub(super) fn allow(
     match forbidding {
         None => Ok(()),
         Some(page) => Err(ViewError::Forbidden { access, page }),
-    }
-}
-
-/// Says what does not fit about values of a type in so many bytes.
-fn misfit<T>(error: PodCastError, start: *const u8, len: usize) -> ViewError {
-    match error {
-        PodCastError::TargetAlignmentGreaterAndInputNotAligned
-        | PodCastError::AlignmentMismatch => ViewError::Misaligned {
-            offset: start.addr() as u64 % PAGE_SIZE,
-            align: align_of::<T>() as u64,
-        },
-        PodCastError::SizeMismatch | PodCastError::OutputSliceWouldHaveSlop => ViewError::Uneven {
-            len: len as u64,
-            item: size_of::<T>() as u64,
-        },
     }
 }
 

@@ -84,15 +84,9 @@ pub(super) fn write<T: Register>(
 }
 
 fn checked<T>(reserved: &Reserved, offset: u64, access: Access) -> Result<*mut T, ViewError> {
-    let size = size_of::<T>() as u64;
     let pages = reserved.range();
-    let bytes = part_of(pages, offset..offset.saturating_add(size), size)?;
-    if offset % size != 0 {
-        return Err(ViewError::Misaligned {
-            offset,
-            align: size,
-        });
-    }
+    let end = offset.saturating_add(size_of::<T>() as u64);
+    let bytes = part_of::<T>(pages, offset..end)?;
     allow(reserved.space(), pages, &bytes, access)?;
     let address = pages.start().start().as_u64() + offset;
     Ok(core::ptr::with_exposed_provenance_mut(address as usize))
