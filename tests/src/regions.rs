@@ -652,6 +652,8 @@ fn a_runtime_reserves_maps_commits_gives_back_and_counts() {
         let mut heap = runtime::reserve(64 * MIB).expect("room");
         let mut eager = runtime::allocate(2 * MIB).expect("there are 2 MiB");
         assert!(heap.get::<u8>(0).is_err());
+        assert_eq!(heap.commit(..PAGE), Ok(1), "frames may come before rights");
+        assert!(heap.set(0, 1u8).is_err());
         runtime::map(&mut heap, ..MIB).expect("it is within");
         heap.slice_mut::<u8>(..8 * PAGE)
             .expect("it is mapped")
