@@ -147,10 +147,47 @@ fn with_sizes(candidates: &[Candidate<'_>]) -> Vec<Function> {
 }
 
 fn demangled(name: &[u8]) -> String {
-    format!(
+    let name = format!(
         "{:#}",
         rustc_demangle::demangle(&String::from_utf8_lossy(name))
-    )
+    );
+    without_inner_paths(&name)
+}
+
+/// Shortens what stands in angle brackets to its last words: `<a::b::C<d::E> as f::G>::h` becomes `<C<E> as G>::h`. What is left says
+/// which function it is, and takes a third less of every image.
+fn without_inner_paths(name: &str) -> String {
+    let mut short = String::with_capacity(name.len());
+    // Where the path segment at the end of `short` begins, and how many brackets are open.
+    let (mut segment, mut depth) = (0, 0_usize);
+    let mut rest = name.chars().peekable();
+    while let Some(next) = rest.next() {
+        match next {
+            '-' if rest.peek() == Some(&'>') => {
+                short.extend([next, '>']);
+                rest.next();
+            }
+            '<' | '>' => {
+                depth = if next == '<' {
+                    depth + 1
+                } else {
+                    depth.saturating_sub(1)
+                };
+                short.push(next);
+            }
+            ':' if depth > 0 && rest.peek() == Some(&':') && !short[segment..].is_empty() => {
+                rest.next();
+                short.truncate(segment);
+                continue;
+            }
+            _ => short.push(next),
+        }
+        let is_word = next.is_alphanumeric() || next == '_';
+        if !is_word {
+            segment = short.len();
+        }
+    }
+    short
 }
 
 /// Cuts a name to what a length byte can say.
@@ -238,6 +275,24 @@ pub(crate) mod tests {
     }
 
     /// Proves T8.
+    #[test]
+    fn paths_in_brackets_are_as_short_as_can_be() {
+        let table = [
+            ("a::b::c", "a::b::c"),
+            ("<a::b::C as d::E>::f", "<C as E>::f"),
+            ("<a::b::C<d::E, f::G> as h::I>::j", "<C<E, G> as I>::j"),
+            (
+                "a::b::<impl c::D for e::F>::g::{{closure}}",
+                "a::b::<impl D for F>::g::{{closure}}",
+            ),
+            ("<fn(a::B) -> c::D>::e", "<fn(B) -> D>::e"),
+            ("<&a::b::C as d::E>::f", "<&C as E>::f"),
+        ];
+        for (long, short) in table {
+            assert_eq!(without_inner_paths(long), short);
+        }
+    }
+
     #[test]
     fn functions_come_demangled_and_sorted() {
         let found = named(&[

@@ -74,7 +74,6 @@ fn prepare(magic: u32, information: u64) -> Result<CommandLine, Refusal> {
     tables::leave_identity_map(memory);
     cpu::enable_defences();
     FRAMES.take_over(frames);
-    kernel::show_zeros().map_err(|_| out_of_frames("the reserved zero frame"))?;
     kernel::create_space().map_err(|_| out_of_frames("the kernel's regions"))?;
 
     STARTED_WITH.call_once(|| StartedWith {
@@ -143,7 +142,7 @@ fn show_on_screen(info: &BootInfo) {
 fn describe(info: &BootInfo, command_line: &CommandLine, usable: u64) {
     let [text, .., symbols] = image::sections();
     log::info!(
-        "loader {:?}, command line {:?}",
+        "loader '{}', command line '{}'",
         info.loader(),
         info.command_line()
     );

@@ -257,7 +257,7 @@ fn free_owned(run: Run) {
         for frame in run.frames().iter() {
             FRAMES
                 .give_back(frame)
-                .expect("R2: an owned frame came from the pool, and has one owner");
+                .unwrap_or_else(|error| panic!("R2: an owned frame has one owner: {error}"));
         }
     }
 }

@@ -47,6 +47,7 @@ impl<T> SpinLock<T> {
     }
 
     /// Waits for the lock. Not again while holding it.
+    #[inline(always)]
     pub(crate) fn lock(&self) -> SpinLockGuard<'_, T> {
         let counted = Counted::new();
         SpinLockGuard {

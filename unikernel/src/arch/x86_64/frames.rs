@@ -26,6 +26,10 @@ impl PoolHost for PoolMemory {
         unsafe { tables::clear_frame(frame) };
     }
 
+    fn keep_zero(&self, frame: Frame) {
+        windows::show_zero_frame(frame.start().as_u64());
+    }
+
     fn hide(&self, frame: Frame) {
         windows::hide(frame);
     }

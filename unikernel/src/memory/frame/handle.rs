@@ -138,6 +138,7 @@ impl<H: PoolHost> FramePool<H> {
         Ok(match self.keep_zero(owned.frame) {
             Ok(kept) => {
                 let _for_good = ManuallyDrop::new(owned);
+                self.host().keep_zero(kept);
                 ZeroFrame(kept)
             }
             Err(theirs) => ZeroFrame(theirs),

@@ -16,6 +16,9 @@ pub(crate) trait PoolHost {
     /// Fills a frame with zeroes. The pool holds no lock, and gives nobody else the frame meanwhile.
     fn zero(&self, frame: Frame);
 
+    /// Learns which frame stays zero from now on.
+    fn keep_zero(&self, _frame: Frame) {}
+
     /// Hides a frame that is about to be free from where it may still be shown, though nobody looks.
     fn hide(&self, _frame: Frame) {}
 

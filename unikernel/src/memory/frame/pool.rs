@@ -63,7 +63,7 @@ impl<H: PoolHost> FramePool<H> {
     }
 
     /// Takes a frame with any contents.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take(&self, purpose: Use) -> Result<Frame, AllocateError> {
         self.inject(1)?;
         self.take_unless_none(purpose)
@@ -112,7 +112,7 @@ impl<H: PoolHost> FramePool<H> {
     /// # Errors
     ///
     /// When the frame is not allocated, or somebody maps it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn give_back(&self, frame: Frame) -> Result<(), FreeError> {
         if self.cache_again(number(frame)) {
             Ok(())
@@ -179,7 +179,7 @@ impl<H: PoolHost> FramePool<H> {
         self.fail_in.load(Ordering::Relaxed) != 0
     }
 
-    #[inline]
+    #[inline(always)]
     fn cache(&self) -> impl DerefMut<Target = Cache> {
         self.caches[self.host.cpu() % MOST_CPUS].lock()
     }
@@ -201,7 +201,7 @@ impl<H: PoolHost> FramePool<H> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn take_unless_none(&self, purpose: Use) -> Result<Frame, AllocateError> {
         match self.take_cached(purpose) {
             Some(number) => Ok(frame(number)),
@@ -209,6 +209,7 @@ impl<H: PoolHost> FramePool<H> {
         }
     }
 
+    #[inline(always)]
     fn take_cached(&self, purpose: Use) -> Option<u32> {
         let mut cache = self.cache();
         let at_hand = cache.plain.pop()?;
@@ -216,6 +217,7 @@ impl<H: PoolHost> FramePool<H> {
     }
 
     /// Takes a frame back into the cache. Returns whether it was allocated and not mapped.
+    #[inline(always)]
     fn cache_again(&self, number: u32) -> bool {
         let Some(record) = self.zones.find(number) else {
             return false;
@@ -413,7 +415,7 @@ impl<H: PoolHost> FramePool<H> {
 }
 
 /// Hands out a frame from a cache (3).
-#[inline]
+#[inline(always)]
 fn hand_out(cache: &mut Cache, at_hand: AtHand, purpose: Use) -> u32 {
     at_hand.record.set_allocated(purpose);
     cache.used.add(purpose, 1);

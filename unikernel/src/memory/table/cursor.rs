@@ -74,6 +74,23 @@ pub(super) trait Visitor {
     }
 }
 
+/// A visitor that is called.
+struct Seldom<'a>(&'a mut dyn Visitor);
+
+impl Visitor for Seldom<'_> {
+    fn visit(&mut self, at: At, entry: Entry) -> Step {
+        self.0.visit(at, entry)
+    }
+
+    fn replaced(&mut self, at: At, old: Entry) {
+        self.0.replaced(at, old);
+    }
+
+    fn leave(&mut self, at: At, entry: Entry) -> Entry {
+        self.0.leave(at, entry)
+    }
+}
+
 /// How a walk ended.
 #[derive(Clone, Copy)]
 struct Walked {
@@ -175,6 +192,11 @@ impl<'a, M: Machine> Cursor<'a, M> {
             let root = self.place(self.root, Level::Four, range.start());
             self.table(root, Level::Four, range, visitor);
         }
+    }
+
+    /// As [`walk`](Self::walk), for visitors that come by seldom: they share one body, and are called instead of built in.
+    pub(super) fn walk_seldom(&self, range: PageRange, visitor: &mut dyn Visitor) {
+        self.walk(range, &mut Seldom(visitor));
     }
 
     /// Walks over a part of one table. The lowest level, where nearly all entries are, gets a body of its own by the compiler.

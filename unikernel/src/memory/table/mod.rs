@@ -221,7 +221,7 @@ impl<'a, M: Machine, F: TableFrames> PageTable<'a, M, F> {
             .map_err(|OutOfFrames| MapError::OutOfFrames(page))?;
         let mut source = Same { leaf, rights };
         let mut build = Build::new(self.frames, &mut source, Existing::Displace(None));
-        self.cursor().walk(range, &mut build);
+        self.cursor().walk_seldom(range, &mut build);
         let (failure, existing, widened) = (build.failure, build.existing, build.widened);
         if let Some(failure) = failure {
             self.take_out(range, &mut |_| {});
@@ -239,12 +239,12 @@ impl<'a, M: Machine, F: TableFrames> PageTable<'a, M, F> {
     pub(crate) fn unmap(&mut self, page: Page) -> Result<Stale<'a, M, F, Leaf>, UnmapError> {
         let range = PageRange::one(page);
         let mut taken = TakeOne::new();
-        self.cursor().walk(range, &mut taken);
+        self.cursor().walk_seldom(range, &mut taken);
         if taken.is_part {
             split::at_ends(&self.cursor(), self.frames, range)
                 .map_err(|OutOfFrames| UnmapError::OutOfFrames(page))?;
             taken = TakeOne::new();
-            self.cursor().walk(range, &mut taken);
+            self.cursor().walk_seldom(range, &mut taken);
         }
         let leaf = taken.leaf.ok_or(UnmapError::NotMapped(page))?;
         let mut stale = self.stale(Some(range), leaf);
@@ -259,7 +259,7 @@ impl<'a, M: Machine, F: TableFrames> PageTable<'a, M, F> {
     pub(crate) fn unmap_range(
         &mut self,
         range: PageRange,
-        sink: &mut impl FnMut(Run),
+        sink: &mut dyn FnMut(Run),
     ) -> Result<u64, UnmapError> {
         split::at_ends(&self.cursor(), self.frames, range)
             .map_err(|OutOfFrames| UnmapError::OutOfFrames(range.start()))?;
@@ -323,7 +323,7 @@ impl<'a, M: Machine, F: TableFrames> PageTable<'a, M, F> {
     }
 
     /// Tells `sink` every run of leaves in a range, in ascending order.
-    pub(crate) fn runs(&self, range: PageRange, sink: &mut impl FnMut(Run)) {
+    pub(crate) fn runs(&self, range: PageRange, sink: &mut dyn FnMut(Run)) {
         runs::read(&self.cursor(), range, sink);
     }
 
@@ -385,7 +385,7 @@ impl<'a, M: Machine, F: TableFrames> PageTable<'a, M, F> {
     }
 
     /// Unmaps a range without a large leaf across its ends. Returns how many pages were mapped.
-    fn take_out(&mut self, range: PageRange, sink: &mut impl FnMut(Run)) -> u64 {
+    fn take_out(&mut self, range: PageRange, sink: &mut dyn FnMut(Run)) -> u64 {
         let mut withdraw = Withdraw::new();
         self.cursor().walk(range, &mut withdraw);
         if withdraw.is_stale {

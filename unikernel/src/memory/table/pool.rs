@@ -14,7 +14,7 @@ impl<H: PoolHost> TableFrames for FramePool<H> {
     fn give_back(&self, frame: Frame) {
         self.host().hide(frame);
         self.give_back_zeroed(frame)
-            .expect("T7: a table's frame came from the pool and goes back once");
+            .unwrap_or_else(|error| panic!("T7: a table's frame goes back once: {error}"));
     }
 
     fn zero_frame(&self) -> Option<Frame> {

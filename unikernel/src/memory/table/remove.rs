@@ -71,15 +71,15 @@ impl Visitor for Withdraw {
 }
 
 /// Second pass: what is dying comes out.
-pub(super) struct Collect<'a, F, S> {
+pub(super) struct Collect<'a, F> {
     frames: &'a F,
-    pub(super) leaves: Join<'a, S>,
+    pub(super) leaves: Join<'a>,
     /// How many dying tables the walk is inside of. All of what they hold goes.
     dying: u32,
 }
 
-impl<'a, F, S: FnMut(Run)> Collect<'a, F, S> {
-    pub(super) const fn new(frames: &'a F, sink: &'a mut S) -> Self {
+impl<'a, F> Collect<'a, F> {
+    pub(super) const fn new(frames: &'a F, sink: &'a mut dyn FnMut(Run)) -> Self {
         Self {
             frames,
             leaves: Join::new(sink, Entry::ACCESSED),
@@ -88,7 +88,7 @@ impl<'a, F, S: FnMut(Run)> Collect<'a, F, S> {
     }
 }
 
-impl<F: TableFrames, S: FnMut(Run)> Visitor for Collect<'_, F, S> {
+impl<F: TableFrames> Visitor for Collect<'_, F> {
     #[inline(always)]
     fn visit(&mut self, at: At, entry: Entry) -> Step {
         if entry.is_absent() {

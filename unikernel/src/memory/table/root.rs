@@ -103,7 +103,7 @@ impl<'a, M: Machine, F: TableFrames> PageTable<'a, M, F> {
 
     /// Destroys a root that no CPU translates by: tells `sink` every run of the lower half, and gives back all tables there and
     /// the root. The upper half, which others share, stays. An active root comes back in the error, unchanged.
-    pub(crate) fn destroy(self, sink: &mut impl FnMut(Run)) -> Result<(), (Self, StillActive)> {
+    pub(crate) fn destroy(self, sink: &mut dyn FnMut(Run)) -> Result<(), (Self, StillActive)> {
         if self.is_active() {
             return Err((self, StillActive));
         }

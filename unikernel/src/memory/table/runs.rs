@@ -31,8 +31,8 @@ impl Run {
 }
 
 /// Joins leaves to runs.
-pub(super) struct Join<'a, S> {
-    sink: &'a mut S,
+pub(super) struct Join<'a> {
+    sink: &'a mut dyn FnMut(Run),
     /// Which bits do not have to be equal.
     ignored: u64,
     first: Option<(Page, Entry, Level)>,
@@ -43,8 +43,8 @@ pub(super) struct Join<'a, S> {
     pub(super) pages: u64,
 }
 
-impl<'a, S: FnMut(Run)> Join<'a, S> {
-    pub(super) const fn new(sink: &'a mut S, ignored: u64) -> Self {
+impl<'a> Join<'a> {
+    pub(super) const fn new(sink: &'a mut dyn FnMut(Run), ignored: u64) -> Self {
         Self {
             sink,
             ignored,
@@ -90,9 +90,9 @@ impl<'a, S: FnMut(Run)> Join<'a, S> {
 }
 
 /// Reads leaves.
-struct Read<'a, S>(Join<'a, S>);
+struct Read<'a>(Join<'a>);
 
-impl<S: FnMut(Run)> Visitor for Read<'_, S> {
+impl Visitor for Read<'_> {
     #[inline(always)]
     fn visit(&mut self, at: At, entry: Entry) -> Step {
         if !entry.is_used() {
@@ -110,10 +110,10 @@ impl<S: FnMut(Run)> Visitor for Read<'_, S> {
 pub(super) fn read<M: Machine>(
     cursor: &Cursor<'_, M>,
     range: PageRange,
-    sink: &mut impl FnMut(Run),
+    sink: &mut dyn FnMut(Run),
 ) {
     let mut read = Read(Join::new(sink, Entry::TOUCHED));
-    cursor.walk(range, &mut read);
+    cursor.walk_seldom(range, &mut read);
     read.0.finish();
 }
 
@@ -136,6 +136,6 @@ impl Visitor for First {
 /// Returns the first page in the range that is mapped.
 pub(super) fn first<M: Machine>(cursor: &Cursor<'_, M>, range: PageRange) -> Option<Page> {
     let mut first = First(None);
-    cursor.walk(range, &mut first);
+    cursor.walk_seldom(range, &mut first);
     first.0
 }
