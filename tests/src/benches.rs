@@ -223,24 +223,3 @@ fn temporary_mapping(bencher: &mut Bencher) {
         bencher.record_shared(end - start, 10);
     }
 }
-
-/// A first write to a reserved page: fault, zeroed frame, replaced entry, flush, return.
-#[unikernel::bench(metric = "fault.write_after_read.single", param = "4M")]
-fn first_write(bencher: &mut Bencher) {
-    let pages = bench_pages(1024);
-    let mut kernel = Root::kernel();
-    // SAFETY: nobody else uses the pages; they are released below.
-    unsafe { kernel.reserve(pages, READ_WRITE) }.expect("nothing is mapped there");
-    for page in pages.iter() {
-        let word = core::ptr::with_exposed_provenance_mut::<u64>(page.start().as_u64() as usize);
-        // SAFETY: the page was reserved for this.
-        unsafe { word.read_volatile() };
-        let start = bencher.ticks();
-        // SAFETY: as above.
-        unsafe { word.write_volatile(1) };
-        let end = bencher.ticks();
-        bencher.record(end - start);
-    }
-    // SAFETY: nobody uses the pages any more.
-    unsafe { kernel.release(pages) }.expect("small pages need no frame");
-}

@@ -10,6 +10,7 @@ mod benches;
 mod console;
 mod dumps;
 mod environment;
+mod fault_benches;
 mod faults;
 mod frames;
 mod heap;

@@ -78,6 +78,15 @@ pub fn fail_nth_frame(nth: u32) {
     let _ = nth;
 }
 
+/// Zeroes up to so many free frames ahead of need, as idle time will. Returns how many.
+#[must_use]
+pub fn fill_zeroed(budget: u32) -> u32 {
+    #[cfg(unikernel_test)]
+    return crate::memory::FRAMES.fill_zeroed(budget);
+    #[cfg(not(unikernel_test))]
+    return budget;
+}
+
 /// Returns whether the failure that was asked for is still to come.
 #[must_use]
 pub fn frame_failure_pending() -> bool {

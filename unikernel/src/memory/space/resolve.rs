@@ -11,14 +11,15 @@
 
 use super::contents::Step;
 use super::reserve::{owned, uncount};
-use super::{AddressSpace, Locked};
+use super::{AddressSpace, Locked, Tables};
 use crate::memory::fault::{Fault, Repair, Shown, Users, Violation, decide};
 use crate::memory::frame::{AllocateError, FrameMemory, OwnedFrame, Use};
 use crate::memory::machine::{Invalidation, Machine, Tables as TablesKept};
 use crate::memory::page::{Frame, FrameRange, Page, PageRange, PageSize, Rights};
 use crate::memory::region::Region;
-use crate::memory::table::entry::{Attributes, Change, Marks};
+use crate::memory::table::entry::{Attributes, Change, Leaf, Marks};
 use crate::memory::table::error::MapError;
+use crate::memory::table::one::Slot;
 
 /// How often a fault is looked at before it is said to make no progress. Each round does something, or ends the fault.
 const MOST_ROUNDS: u32 = 16;
@@ -95,21 +96,68 @@ impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
         let page = Page::containing(fault.address);
         let region = self.regions.find_for_fault(page);
         let region = region.ok_or(Violation::Unmapped)?;
-        let shown = self.shown(page);
+        let tables = self.tables();
+        let Some(slot) = tables.slot(page) else {
+            let shown = self.shown(page);
+            let repair = decide(fault, page, region, shown)?;
+            return self.apply(page, region, shown, repair);
+        };
+        let shown = slot.leaf().map(|leaf| self.shown_by(leaf.frame, &leaf));
         let repair = decide(fault, page, region, shown)?;
+        if self.apply_shortly((&tables, &slot), region.rights(), shown, repair)? {
+            return Ok(Look::Done);
+        }
         self.apply(page, region, shown, repair)
+    }
+
+    /// Carries out the usual repairs of a page whose table is there. Returns whether it was one of them.
+    #[inline(always)]
+    fn apply_shortly(
+        &self,
+        (tables, slot): (&Tables<M, H>, &Slot<'static, M>),
+        rights: Rights,
+        shown: Option<Shown>,
+        repair: Repair,
+    ) -> Result<bool, Violation> {
+        let pool = self.pool();
+        let frame = match repair {
+            Repair::ShowZeros => {
+                let zero = pool.zero_frame().map_err(Violation::OutOfFrames)?;
+                return Ok(tables.put(slot, zero.frame(), read_only(rights)));
+            }
+            Repair::KeepFrame(frame) => return Ok(tables.exchange(slot, frame, owned(rights))),
+            Repair::ZeroFill => pool.allocate_zeroed(Use::User),
+            Repair::Copy(from) => pool.allocate_copy(from, Use::User),
+            _ => return Ok(false),
+        };
+        let frame = frame.map_err(Violation::OutOfFrames)?.into_entry();
+        let is_done = match shown {
+            None => tables.put(slot, frame, owned(rights)),
+            Some(_) => tables.exchange(slot, frame, owned(rights)),
+        };
+        match shown {
+            _ if !is_done => uncount(pool, frame),
+            Some(before) if before.users != Users::Zero => uncount(pool, before.frame),
+            _ => {}
+        }
+        Ok(is_done)
     }
 
     /// Returns what a page shows.
     pub(super) fn shown(&self, page: Page) -> Option<Shown> {
         let (first, leaf) = self.tables().query(page)?;
         let frame = Frame::new(leaf.frame.number() + (page.number() - first.number()) as u32);
-        Some(Shown {
+        Some(self.shown_by(frame, &leaf))
+    }
+
+    #[inline(always)]
+    fn shown_by(&self, frame: Frame, leaf: &Leaf) -> Shown {
+        Shown {
             frame,
             rights: leaf.attributes.rights(),
             marks: leaf.attributes.marks(),
             users: self.users(frame, leaf.attributes.marks()),
-        })
+        }
     }
 
     fn users(&self, frame: Frame, marks: Marks) -> Users {

@@ -119,6 +119,12 @@ impl Attributes {
         Self { rights, ..self }
     }
 
+    /// Returns whether the reserved zero frame may be mapped so: copied before it is written, and nobody's.
+    #[inline(always)]
+    pub(super) const fn suit_zero(self) -> bool {
+        self.marks.bits() == Marks::COPY_ON_WRITE.bits()
+    }
+
     /// Returns whether these are attributes of ordinary memory that can be read, for pages of a half, and make sense together.
     /// Others may make sense too.
     #[inline(always)]

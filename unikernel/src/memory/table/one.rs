@@ -39,7 +39,7 @@ impl Translation {
     }
 }
 
-impl<M: Machine, F: TableFrames> PageTable<'_, M, F> {
+impl<'a, M: Machine, F: TableFrames> PageTable<'a, M, F> {
     /// Returns the leaf that maps a page, and the first page of that leaf; nothing if there is none.
     #[must_use]
     #[inline(always)]
@@ -109,6 +109,36 @@ impl<M: Machine, F: TableFrames> PageTable<'_, M, F> {
         Ok(self.unmap(page)?.flush())
     }
 
+    /// Finds the short way to a page, if there is one.
+    #[inline(always)]
+    pub(crate) fn slot(&self, page: Page) -> Option<Slot<'a, M>> {
+        Slot::find(self.cursor(), page)
+    }
+
+    /// Maps a frame at a page that the short way leads to, if nothing is mapped there, and the way lets it through; says whether
+    /// it did.
+    #[inline(always)]
+    pub(crate) fn put(&self, slot: &Slot<'a, M>, frame: Frame, attributes: Attributes) -> bool {
+        let leaf = self.plain_leaf(slot.page, frame, attributes);
+        leaf.is_some_and(|leaf| slot.put(leaf))
+    }
+
+    /// Maps a frame at a page that the short way leads to, in the place of what is mapped there, and flushes; says whether it did.
+    #[inline(always)]
+    pub(crate) fn exchange(
+        &self,
+        slot: &Slot<'a, M>,
+        frame: Frame,
+        attributes: Attributes,
+    ) -> bool {
+        let leaf = self.plain_leaf(slot.page, frame, attributes);
+        let is_exchanged = leaf.and_then(|leaf| slot.replace(leaf)).is_some();
+        if is_exchanged {
+            self.stale(Some(PageRange::one(slot.page)), ()).flush();
+        }
+        is_exchanged
+    }
+
     /// Maps a frame at a page, if that is possible the short way; says whether it was.
     #[inline(always)]
     pub(super) fn map_shortly(&mut self, page: Page, frame: Frame, attributes: Attributes) -> bool {
@@ -122,7 +152,8 @@ impl<M: Machine, F: TableFrames> PageTable<'_, M, F> {
     #[inline(always)]
     fn plain_leaf(&self, page: Page, frame: Frame, attributes: Attributes) -> Option<Entry> {
         let half = half(page);
-        if self.frames.is_zero_frame(frame) || !attributes.are_plain(half) {
+        let is_right = !self.frames.is_zero_frame(frame) || attributes.suit_zero();
+        if !is_right || !attributes.are_plain(half) {
             return None;
         }
         Some(LeafBits::new(attributes, half).leaf(frame, PageSize::Kib4))
@@ -130,7 +161,7 @@ impl<M: Machine, F: TableFrames> PageTable<'_, M, F> {
 }
 
 /// The entry of a page, in a table of level 1 that is there, under the active root.
-pub(super) struct Slot<'a, M> {
+pub(crate) struct Slot<'a, M> {
     cursor: Cursor<'a, M>,
     page: Page,
     /// The table of level 2.
@@ -212,7 +243,7 @@ impl<'a, M: Machine> Slot<'a, M> {
 
     /// Returns the leaf, if there is one.
     #[inline(always)]
-    pub(super) fn leaf(&self) -> Option<Leaf> {
+    pub(crate) fn leaf(&self) -> Option<Leaf> {
         self.entry
             .is_used()
             .then(|| self.entry.leaf(PageSize::Kib4))
