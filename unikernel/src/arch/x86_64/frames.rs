@@ -10,6 +10,7 @@ use super::memory_functions::copy_page;
 use super::nesting::Deeper;
 use super::windows::{self, Window};
 use super::{cpu, tables};
+use crate::memory::FRAMES;
 use crate::memory::frame::{FrameMemory, FrameRecord, PoolHost, SpareFrames, Use};
 use crate::memory::page::{Frame, FrameRange};
 
@@ -71,6 +72,11 @@ impl FrameMemory for PoolMemory {
 
     fn read(&self, frame: Frame, offset: usize, to: &mut [u8]) {
         assert!(offset + to.len() <= PAGE, "P2: the bytes lie in one frame");
+        if FRAMES.is_zero_frame(frame) {
+            // No window shows that one (W1).
+            to.fill(0);
+            return;
+        }
         let window = Window::open(frame);
         let from = window.pointer::<u8>().wrapping_add(offset);
         // SAFETY: the bytes lie in the window; whoever writes them meanwhile decides what is read.
@@ -91,6 +97,10 @@ impl FrameMemory for PoolMemory {
     fn copy_bytes(&self, from: (Frame, usize), to: (Frame, usize), len: usize) {
         let most = from.1.max(to.1) + len;
         assert!(most <= PAGE, "P2: the bytes lie in one frame");
+        if FRAMES.is_zero_frame(from.0) {
+            clear_bytes(to, len);
+            return;
+        }
         let source = Window::open(from.0);
         let target = Window::open(to.0);
         let from = source.pointer::<u8>().wrapping_add(from.1);
@@ -99,6 +109,14 @@ impl FrameMemory for PoolMemory {
         // the bytes are copied upwards, as from one buffer to another that overlaps it.
         unsafe { core::ptr::copy(from, to, len) }
     }
+}
+
+/// Makes `len` bytes of a frame zero that lie in it.
+fn clear_bytes((frame, offset): (Frame, usize), len: usize) {
+    let window = Window::open(frame);
+    let to = window.pointer::<u8>().wrapping_add(offset);
+    // SAFETY: the bytes lie in the window, as the caller says, and their owner asked for it.
+    unsafe { to.write_bytes(0, len) }
 }
 
 fn map_record_page(page: usize, spare: &mut SpareFrames<'_>) -> Option<()> {
