@@ -63,6 +63,8 @@ pub(crate) struct Objects<H: PoolHost + 'static> {
     spares: usize,
     /// Where the search for pages that can go out goes on.
     hand: (u32, u64),
+    /// Pagers of objects that have ended, until somebody without a lock drops them: they may hold memory and objects themselves.
+    ended: Vec<Arc<dyn Pager>>,
 }
 
 /// A place that is used again, so that names of what was there before can be told from those of what is there now.
@@ -104,6 +106,7 @@ impl<H: PoolHost> Objects<H> {
             free_nodes: Vec::new(),
             spares: 0,
             hand: (0, 0),
+            ended: Vec::new(),
         }
     }
 
@@ -252,6 +255,11 @@ impl<H: PoolHost> Objects<H> {
         self.after_loss(id);
     }
 
+    /// Takes the pager of an object that has ended, for the caller to drop when it holds no lock.
+    pub(crate) fn take_ended(&mut self) -> Option<Arc<dyn Pager>> {
+        self.ended.pop()
+    }
+
     /// Returns who maps the object.
     pub(crate) fn mappings(&self, id: ObjectId) -> impl Iterator<Item = &Mapping> {
         self.view(id).into_iter().flat_map(|view| &view.mappings)
@@ -390,7 +398,10 @@ impl<H: PoolHost> Objects<H> {
             push_free(&mut self.nodes)?;
             self.free_nodes.push(self.nodes.len() as u32 - 1);
         }
-        Ok(())
+        // Objects end without memory for it.
+        self.ended
+            .try_reserve(self.nodes.len())
+            .map_err(|_| ObjectError::OutOfMemory { len_pages: 0 })
     }
 
     fn add_node(&mut self, node: Node) -> u32 {

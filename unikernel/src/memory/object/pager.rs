@@ -25,7 +25,8 @@ use crate::memory::page::{Frame, MemoryType};
 ///
 /// All offsets are in pages from the start of the object. No lock is held when [`page_in`](Self::page_in) or
 /// [`page_out`](Self::page_out) is called, and both may touch memory that faults in turn. Everything else is called under the
-/// lock of all objects: it answers at once, touches no memory that might fault, and does not allocate.
+/// lock of all objects: it answers at once, touches no memory that might fault, and does not allocate. The pager itself is dropped
+/// under no lock, some time after its object has ended, so it may have regions and objects of its own.
 pub trait Pager: Send + Sync {
     /// Returns what it is called in dumps.
     fn name(&self) -> &'static str;

@@ -143,8 +143,12 @@ impl<H: PoolHost> Objects<H> {
         let node = self.remove_node(number);
         match node.parent {
             Some(parent) => self.unlink_removed(parent, number, node.next_sibling),
-            None if node.is_kept => node.pager.release(),
-            None => {}
+            None => {
+                if node.is_kept {
+                    node.pager.release();
+                }
+                self.ended.push(node.pager);
+            }
         }
     }
 

@@ -31,6 +31,8 @@ pub(super) struct ObjectRepairs<M: Machine + 'static, H: FrameMemory + 'static> 
     pub(super) page_out: fn(&Memory<M, H>, usize) -> usize,
     /// Notes that pages do not show an object any more.
     pub(super) detach: fn(&Memory<M, H>, ObjectId, Mapping),
+    /// Drops the pagers of objects that have ended.
+    pub(super) drop_ended: fn(&Memory<M, H>),
 }
 
 /// How far an object came with a fault.
@@ -90,8 +92,26 @@ impl<M: Machine, H: FrameMemory> Memory<M, H> {
             resolve: AddressSpace::resolve_by_object,
             page_out: Memory::page_out_objects,
             detach: |memory, object, mapping| memory.objects.lock().detach(object, mapping),
+            drop_ended: Memory::drop_ended_pagers,
         });
-        use_them(&mut self.objects.lock())
+        let result = use_them(&mut self.objects.lock());
+        self.drop_ended_pagers();
+        result
+    }
+
+    /// Drops the pagers of objects that have ended, one by one, with no lock held: what they have may be memory that shows objects.
+    fn drop_ended_pagers(&self) {
+        let take = || self.objects.lock().take_ended();
+        while let Some(pager) = take() {
+            drop(pager);
+        }
+    }
+
+    /// Does the same if there are objects at all. Whoever ends regions calls this when it holds no lock any more.
+    pub(super) fn drop_ended(&self) {
+        if let Some(repairs) = self.object_repairs.get() {
+            (repairs.drop_ended)(self);
+        }
     }
 
     /// Returns what objects do for spaces.

@@ -150,7 +150,9 @@ impl<M: Machine, H: FrameMemory> AddressSpace<M, H> {
     ///
     /// When a region is cut that cannot be, or memory is missing to keep the rest of one.
     pub(crate) fn unmap(&self, range: PageRange) -> Result<u64, SpaceError> {
-        self.lock().end_promises(range)
+        let shown = self.lock().end_promises(range);
+        self.memory().drop_ended();
+        shown
     }
 
     /// Ends all regions.
@@ -164,6 +166,8 @@ impl<M: Machine, H: FrameMemory> AddressSpace<M, H> {
         {
             locked.remove(start);
         }
+        drop(locked);
+        self.memory().drop_ended();
     }
 }
 
