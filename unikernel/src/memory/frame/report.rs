@@ -90,6 +90,12 @@ pub struct FreeLists {
 }
 
 impl FreeLists {
+    /// Returns how many frames nobody has.
+    #[must_use]
+    pub fn free(&self) -> u64 {
+        self.totals.free()
+    }
+
     /// Returns the sum of all lists.
     #[cfg(test)]
     pub(super) fn sum(&self) -> u64 {
