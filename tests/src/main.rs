@@ -16,6 +16,7 @@ mod frames;
 mod heap;
 mod image;
 mod memory;
+mod objects;
 mod regions;
 mod runner;
 mod time;
