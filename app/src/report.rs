@@ -17,6 +17,8 @@ pub struct Report<'a> {
     pub elapsed: Duration,
     /// The most memory the heap held at any time.
     pub peak_bytes: usize,
+    /// The memory that the table of words took.
+    pub table_bytes: u64,
 }
 
 impl fmt::Display for Report<'_> {
@@ -82,8 +84,8 @@ impl Report<'_> {
         )?;
         writeln!(
             formatter,
-            "memory  {} bytes of heap at most",
-            self.peak_bytes
+            "memory  {} bytes of heap at most, {} bytes for the table",
+            self.peak_bytes, self.table_bytes
         )
     }
 }
@@ -155,11 +157,13 @@ mod tests {
         },
         elapsed: Duration::ZERO,
         peak_bytes: 0,
+        table_bytes: 0,
     };
 
     #[test]
     fn columns_are_as_wide_as_their_widest_value() {
-        let mut words = Words::new();
+        let mut memory = [0; Words::LEAST_MEMORY];
+        let mut words = Words::new(&mut memory);
         let text = b"many ".repeat(123_456);
         let modules = [
             ("README.md", words.count(&text).unwrap()),
@@ -174,6 +178,7 @@ mod tests {
             total,
             elapsed,
             peak_bytes: 24_576,
+            table_bytes: 40_960,
         };
 
         let expected = "\
@@ -188,7 +193,7 @@ total      617289  123458         2         1
 
 time    1.500000 s
 speed   411526 bytes/s, 82305 words/s
-memory  24576 bytes of heap at most
+memory  24576 bytes of heap at most, 40960 bytes for the table
 ";
         assert_eq!(report.to_string(), expected);
     }

@@ -2,8 +2,8 @@
 //!
 //! Deliberately a definition over bytes, so that `tr -cs 'a-z0-9\200-\377' '\n'` finds exactly the same words
 //! in any input. Every byte of a non-ASCII character counts as part of a word: letters of all languages do
-//! belong to words, and the price, that a curly quote clings to its word, is small and visible. Words are
-//! borrowed from their text as they are written there; folding happens while they are hashed, compared and
+//! belong to words, and the price, that a curly quote clings to its word, is small and visible. A word that has
+//! neither a letter nor a digit, such as `│`, is one as well, but not one to be shown. Words are borrowed from their text as they are written there; folding happens while they are hashed, compared and
 //! printed, never in a copy.
 
 use crate::block::Block;
@@ -22,6 +22,27 @@ pub struct Word<'a> {
 }
 
 impl<'a> Word<'a> {
+    /// Makes a word again of its beginning in lower case, and its bytes.
+    pub(crate) const fn new(start: u64, bytes: &'a [u8]) -> Self {
+        Self { start, bytes }
+    }
+
+    /// Returns the first eight bytes in lower case, the first one lowest.
+    pub(crate) const fn start(self) -> u64 {
+        self.start
+    }
+
+    /// Returns whether the beginning is all of it.
+    pub(crate) const fn is_short(self) -> bool {
+        self.bytes.len() <= Block::SIZE
+    }
+
+    /// Returns whether it has a letter or a digit, of any language.
+    pub(crate) fn is_readable(self) -> bool {
+        let mut chunks = self.bytes.utf8_chunks();
+        chunks.any(|chunk| chunk.valid().chars().any(char::is_alphanumeric))
+    }
+
     /// Returns the bytes of the word as they stand in the text.
     #[must_use]
     pub fn bytes(self) -> &'a [u8] {
@@ -33,7 +54,7 @@ impl PartialEq for Word<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.start == other.start
             && self.bytes.len() == other.bytes.len()
-            && (self.bytes.len() <= Block::SIZE || is_equal_folded(self.bytes, other.bytes))
+            && (self.is_short() || is_equal_folded(self.bytes, other.bytes))
     }
 }
 
