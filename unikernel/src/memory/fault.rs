@@ -12,6 +12,7 @@
 //! |---|---|---|
 //! | what allows the access | nothing to do | nothing to do |
 //! | less than the region promises | grant | grant |
+//! | less than that, of a shared object | grant, except to write | what the object says |
 //! | nothing, of zeros | the zero frame, read-only | a zeroed frame |
 //! | nothing, of frames of a device | that frame | that frame |
 //! | nothing, of a ring | the frame of the twin page | the same |
@@ -28,7 +29,7 @@ use super::address::VirtAddr;
 use super::frame::AllocateError;
 use super::object::ObjectId;
 use super::page::{Access, Frame, MemoryType, Page, Rights};
-use super::region::{Absence, Content, Region, Sharing};
+use super::region::{Absence, Content, Kind, Region, Sharing};
 use super::table::entry::Marks;
 
 /// An access that the processor refused.
@@ -82,6 +83,8 @@ pub(crate) enum Repair {
     Nothing,
     /// The entry gets the rights of the region.
     Grant,
+    /// The entry gets the rights of the region, except that to write: an object says what may be written.
+    GrantReading,
     /// The page shows the zero frame, read-only.
     ShowZeros,
     /// The page gets a zeroed frame of its own.
@@ -147,8 +150,13 @@ pub(crate) fn decide(
         Some(shown) if fault.access == Access::Write => {
             repair_write(shown, region.sharing(), content)
         }
+        Some(_) if is_shared_object(region) => Repair::GrantReading,
         Some(_) => Repair::Grant,
     })
+}
+
+fn is_shared_object(region: &Region) -> bool {
+    matches!(region.kind(), Kind::Object { .. }) && region.sharing() == Sharing::Shared
 }
 
 fn refuse_guards(content: &Content) -> Result<(), Violation> {
@@ -217,7 +225,7 @@ impl Error for Violation {}
 mod tests {
     use super::*;
     use crate::memory::page::PageRange;
-    use crate::memory::region::{Commitment, Kind, Name};
+    use crate::memory::region::{Commitment, Name};
 
     const FRAME: Frame = Frame::new(77);
     const LAZY: Kind = Kind::Anonymous {
@@ -348,7 +356,12 @@ mod tests {
                 Repair::WriteObject(OBJECT, at),
             ),
         ];
-        for (sharing, access, shown, expected) in table {
+        let nothing = shows(Rights::empty(), Marks::empty(), Users::One);
+        let rights_come_back = [
+            (Sharing::Private, Read, nothing, Repair::Grant),
+            (Sharing::Shared, Read, nothing, Repair::GrantReading),
+        ];
+        for (sharing, access, shown, expected) in table.into_iter().chain(rights_come_back) {
             let region = region(object(), READ_WRITE, sharing);
             let repair = decide_at(0x103, access, &region, shown);
             assert_eq!(repair, Ok(expected), "{sharing:?} {access:?} {shown:?}");

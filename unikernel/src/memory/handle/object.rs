@@ -166,7 +166,7 @@ impl Object {
 
 impl Drop for Object {
     fn drop(&mut self) {
-        MEMORY.with_objects(|objects| objects.drop_handle(self.0));
+        MEMORY.drop_handle(self.0);
     }
 }
 

@@ -27,6 +27,8 @@ pub(crate) enum Found {
         frame: Frame,
         /// How it is cached.
         memory_type: MemoryType,
+        /// Whether it may be written as well.
+        writable: InPlace,
     },
     /// Nothing: the object ends before, or has ended.
     OutOfRange,
@@ -35,7 +37,7 @@ pub(crate) enum Found {
 /// Whether a page that a reader sees may be written where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum InPlace {
-    /// It was written before, and nobody else sees it.
+    /// It was written before, or is memory that is there already, and nobody else sees it.
     Yes,
     /// [`Objects::write`] has to be asked first.
     No,
@@ -45,6 +47,13 @@ pub(crate) enum InPlace {
 pub(crate) enum Written {
     /// Nothing: this frame may be written.
     InPlace(Frame),
+    /// Nothing: this memory may be written, and nobody counts it.
+    Elsewhere {
+        /// The frame.
+        frame: Frame,
+        /// How it is cached.
+        memory_type: MemoryType,
+    },
     /// A copy of this frame, [inserted](Objects::insert).
     Copy {
         /// What is to be copied.
@@ -99,14 +108,11 @@ impl<H: PoolHost> Objects<H> {
             return Found::OutOfRange;
         }
         let (number, slot) = self.find(view.top, offset);
+        let is_alone = number == view.top && !self.node(number).is_frozen() && view.is_writable;
+        let writable = if is_alone { InPlace::Yes } else { InPlace::No };
         match slot {
-            Slot::Dirty(frame) if number == view.top && !self.node(number).is_frozen() => {
-                Found::Frame {
-                    frame,
-                    writable: InPlace::Yes,
-                }
-            }
-            Slot::Clean(frame) | Slot::Dirty(frame) => Found::Frame {
+            Slot::Dirty(frame) => Found::Frame { frame, writable },
+            Slot::Clean(frame) => Found::Frame {
                 frame,
                 writable: InPlace::No,
             },
@@ -114,7 +120,11 @@ impl<H: PoolHost> Objects<H> {
             Slot::Absent => match self.node(number).pager.supply(offset) {
                 Supply::Zeros => Found::Zero,
                 Supply::PageIn => Found::Absent(self.page_in(number, offset)),
-                Supply::Frame(frame, memory_type) => Found::Elsewhere { frame, memory_type },
+                Supply::Frame(frame, memory_type) => Found::Elsewhere {
+                    frame,
+                    memory_type,
+                    writable,
+                },
                 Supply::Beyond => Found::OutOfRange,
             },
         }
@@ -178,7 +188,14 @@ impl<H: PoolHost> Objects<H> {
         let (number, offset) = (request.node, request.offset);
         match node.map(|node| node.slot(offset)) {
             Some(Slot::Absent) => {
-                self.hold(number, offset, Slot::Clean(frame.into_entry()));
+                let is_kept = self.node(number).is_kept;
+                let frame = frame.into_entry();
+                let slot = if is_kept {
+                    Slot::Clean(frame)
+                } else {
+                    Slot::Dirty(frame)
+                };
+                self.hold(number, offset, slot);
             }
             Some(Slot::Out) => {
                 request.pager.forget(offset);
@@ -214,6 +231,9 @@ impl<H: PoolHost> Objects<H> {
             Slot::Absent => match self.node(number).pager.supply(offset) {
                 Supply::Zeros => Written::Zero,
                 Supply::PageIn => Written::Absent(self.page_in(number, offset)),
+                Supply::Frame(frame, memory_type) if number == top => {
+                    Written::Elsewhere { frame, memory_type }
+                }
                 Supply::Frame(from, _) => Written::Copy { from },
                 Supply::Beyond => Written::OutOfRange,
             },

@@ -1,6 +1,7 @@
 //! Whether objects, nodes and frames agree, recounted from nothing; and what objects look like in a dump.
 
 use super::node::{Node, Slot};
+use super::pager::Keeping;
 use super::{ObjectId, Objects};
 use crate::memory::frame::PoolHost;
 use crate::memory::page::Frame;
@@ -106,6 +107,11 @@ impl<H: PoolHost> Objects<H> {
         assert_eq!(node.uncovered, uncovered, "O2: uncovered by node {number}");
         let is_out = node.slots.contains(&Slot::Out);
         assert!(node.is_kept || !is_out, "O5: node {number} has pages out");
+        let is_clean = node.slots.iter().any(|slot| matches!(slot, Slot::Clean(_)));
+        assert!(
+            node.is_kept || !is_clean || node.pager.keeping() != Keeping::WrittenBack,
+            "O5: node {number} has pages that the pager may know otherwise"
+        );
     }
 
     /// Checks O3 for each tree, which is known by its bottom.

@@ -83,6 +83,7 @@ struct View {
     /// The slots of the next top, from a snapshot until the first write after it.
     spare: Option<Slots>,
     is_writable: bool,
+    is_snapshot: bool,
 }
 
 /// A part of a space that shows a part of an object.
@@ -137,6 +138,7 @@ impl<H: PoolHost> Objects<H> {
             name,
             spare: None,
             is_writable,
+            is_snapshot: false,
         }))
     }
 
@@ -194,6 +196,7 @@ impl<H: PoolHost> Objects<H> {
             name: None,
             spare: Some(theirs),
             is_writable: true,
+            is_snapshot: true,
         }))
     }
 
@@ -260,6 +263,19 @@ impl<H: PoolHost> Objects<H> {
         self.ended.pop()
     }
 
+    /// Returns the first mapping with pages at or behind this page of this space, in the order of spaces and pages. Who goes on behind
+    /// it meets everything that was mapped all the time, whatever comes and goes meanwhile.
+    pub(crate) fn mapping_from(&self, id: ObjectId, from: (u32, u64)) -> Option<Mapping> {
+        let mappings = self.mappings(id).copied();
+        let behind = mappings.filter(|mapping| (mapping.space, mapping.pages.end_number()) > from);
+        behind.min_by_key(|mapping| (mapping.space, mapping.pages.start()))
+    }
+
+    /// Returns how many handles an object has; nothing if it has ended.
+    pub(crate) fn handles(&self, id: ObjectId) -> Option<u32> {
+        self.view(id).ok().map(|view| view.handles)
+    }
+
     /// Returns who maps the object.
     pub(crate) fn mappings(&self, id: ObjectId) -> impl Iterator<Item = &Mapping> {
         self.view(id).into_iter().flat_map(|view| &view.mappings)
@@ -302,6 +318,8 @@ impl<H: PoolHost> Objects<H> {
         let kept = node.slots.len().min(resized.len());
         resized[..kept].copy_from_slice(&node.slots[..kept]);
         node.slots = resized;
+        // What a pager brings that was asked before is for pages that may be gone, or others.
+        self.nodes[top as usize].generation += 1;
         let view = self.view_mut(id)?;
         view.len_pages = len_pages;
         if view.spare.take().is_some() {

@@ -32,6 +32,13 @@ impl Slot {
     pub(super) fn is_absent(self) -> bool {
         self == Self::Absent
     }
+
+    /// Notes that the pager does not know the contents.
+    pub(super) const fn change(&mut self) {
+        if let Self::Clean(frame) = *self {
+            *self = Self::Dirty(frame);
+        }
+    }
 }
 
 /// The slots of a node.
@@ -64,7 +71,7 @@ pub(super) struct Node {
     pub(super) views: u32,
     /// At the bottom: where contents come from.
     pub(super) pager: Arc<dyn Pager>,
-    /// Whether the pager keeps pages for this node: for one node of a tree at most.
+    /// Whether the pager keeps pages for this node: for one node at most of those that come from one object.
     pub(super) is_kept: bool,
 }
 
@@ -122,6 +129,11 @@ impl Node {
         let is_all = self.held == self.slots.len() as u64;
         let has_more_than_pages = parent.parent.is_none() && !parent.supplies_zeros();
         self.uncovered == 0 && (is_all || !has_more_than_pages)
+    }
+
+    /// Returns whether contents come from this pager.
+    pub(super) fn is_of(&self, pager: &Arc<dyn Pager>) -> bool {
+        core::ptr::addr_eq(Arc::as_ptr(&self.pager), Arc::as_ptr(pager))
     }
 
     /// Returns whether what is absent at the bottom is zeros.

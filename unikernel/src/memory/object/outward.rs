@@ -48,6 +48,18 @@ impl PageOut {
 }
 
 impl<H: PoolHost> Objects<H> {
+    /// Returns whether changes are to be written back to where the contents come from.
+    pub(crate) fn is_written_back(&self, id: ObjectId) -> bool {
+        let view = self.view(id);
+        view.is_ok_and(|view| self.node(view.top).pager.keeping() == Keeping::WrittenBack)
+    }
+
+    /// Returns whether changes are to be written back before the object ends, though nobody asked: what was made as a snapshot is
+    /// to keep them apart.
+    pub(crate) fn is_written_back_at_end(&self, id: ObjectId) -> bool {
+        self.is_written_back(id) && self.view(id).is_ok_and(|view| !view.is_snapshot)
+    }
+
     /// Returns the first page at or after an offset that was changed since it was written back.
     pub(crate) fn next_dirty(&self, id: ObjectId, from: u64) -> Option<u64> {
         let view = self.view(id).ok()?;
@@ -56,12 +68,16 @@ impl<H: PoolHost> Objects<H> {
     }
 
     /// Takes a changed page to write it back. What is written to it from now on counts as a new change, once the caller has taken
-    /// the right to write from all who map it.
+    /// the right to write from all who map it. From now on the pager has what this object shows; what snapshots of it show is kept in
+    /// memory only.
     pub(crate) fn take_dirty(&mut self, id: ObjectId, offset: u64) -> Option<PageOut> {
         let top = self.view(id).ok()?.top;
         let (number, slot) = self.find(top, offset);
         match slot {
-            Slot::Dirty(frame) => Some(self.take_out(number, offset, frame, slot)),
+            Slot::Dirty(frame) => {
+                self.keep_by_pager(number);
+                Some(self.take_out(number, offset, frame, slot))
+            }
             _ => None,
         }
     }
@@ -72,8 +88,11 @@ impl<H: PoolHost> Objects<H> {
         page: PageOut,
         answer: Result<(), PagerError>,
     ) -> Result<(), PagerError> {
-        if answer.is_err() {
-            self.change_if(&page, Slot::Dirty(page.frame));
+        if answer.is_err()
+            && let Some(number) = self.holder(&page)
+        {
+            self.node_mut(number)
+                .set(page.offset, Slot::Dirty(page.frame));
         }
         self.drop_share(page.frame);
         answer
@@ -107,11 +126,13 @@ impl<H: PoolHost> Objects<H> {
     /// or the pager refused.
     pub(crate) fn paged_out(&mut self, page: PageOut, answer: Result<(), PagerError>) -> bool {
         self.drop_share(page.frame);
+        let Some(number) = self.holder(&page) else {
+            self.forget_if_in_memory(&page);
+            return false;
+        };
         let is_unused = self.pool.map_count(page.frame) == Ok(1);
-        let is_same = self.is_still(&page);
         let after = match (page.is_changed, answer) {
-            _ if !is_same => return false,
-            (true, Ok(())) if is_unused => Slot::Out,
+            (true, Ok(())) if is_unused && self.node(number).is_kept => Slot::Out,
             (false, _) if is_unused => Slot::Absent,
             (true, Ok(())) => {
                 page.pager.forget(page.offset);
@@ -120,7 +141,7 @@ impl<H: PoolHost> Objects<H> {
             (true, Err(_)) => Slot::Dirty(page.frame),
             (false, _) => return false,
         };
-        let node = self.node_mut(page.node);
+        let node = self.node_mut(number);
         node.set(page.offset, after);
         let is_gone = after.frame().is_none();
         if is_gone {
@@ -143,18 +164,42 @@ impl<H: PoolHost> Objects<H> {
         }
     }
 
-    /// Returns whether the page is where it was, and nobody has written to it.
-    fn is_still(&self, page: &PageOut) -> bool {
-        let place = &self.nodes[page.node as usize];
-        let node = place.content.as_ref();
-        place.generation == page.generation
-            && node.is_some_and(|node| node.slot(page.offset) == Slot::Clean(page.frame))
+    /// Returns the node that holds the page, if nobody has written to it: the one that held it, or one that this was merged into.
+    fn holder(&self, page: &PageOut) -> Option<u32> {
+        let holds = |number: &u32| {
+            let node = self.nodes[*number as usize].content.as_ref();
+            node.is_some_and(|node| node.slot(page.offset) == Slot::Clean(page.frame))
+        };
+        let here = Some(page.node).filter(&holds);
+        here.or_else(|| (0..self.nodes.len() as u32).find(holds))
     }
 
-    fn change_if(&mut self, page: &PageOut, slot: Slot) {
-        if self.is_still(page) {
-            self.node_mut(page.node).set(page.offset, slot);
+    /// Lets the pager forget a page that it took, when that is in memory again, or gone.
+    fn forget_if_in_memory(&self, page: &PageOut) {
+        let place = &self.nodes[page.node as usize];
+        let node = place.content.as_ref();
+        let node = node.filter(|_| place.generation == page.generation);
+        if page.is_changed && node.is_some_and(|node| node.slot(page.offset) != Slot::Out) {
+            page.pager.forget(page.offset);
         }
+    }
+
+    /// Makes a node the one whose pages the pager keeps. What others have as the pager knew it counts as changed from now on: the
+    /// pager will know something else.
+    fn keep_by_pager(&mut self, number: u32) {
+        if self.node(number).is_kept || self.node(number).pager.keeping() != Keeping::WrittenBack {
+            return;
+        }
+        let pager = Arc::clone(&self.node(number).pager);
+        let nodes = self
+            .nodes
+            .iter_mut()
+            .filter_map(|place| place.content.as_mut());
+        for node in nodes.filter(|node| node.is_of(&pager) && node.is_kept) {
+            node.is_kept = false;
+            node.slots.iter_mut().for_each(Slot::change);
+        }
+        self.node_mut(number).is_kept = true;
     }
 
     fn victim_of(&self, index: u32, from: u64) -> Option<u64> {
@@ -166,9 +211,9 @@ impl<H: PoolHost> Objects<H> {
 
 /// Returns whether a page can leave a node, because nobody else sees that, and the pager brings it back.
 fn can_go(node: &Node, offset: u64) -> bool {
-    let is_alone = !node.is_frozen() && node.parent.is_none();
+    let is_alone = !node.is_frozen() && node.parent.is_none() && node.is_kept;
     let comes_back = || match node.slot(offset) {
-        Slot::Dirty(_) => node.is_kept && node.pager.keeping() == Keeping::Swapped,
+        Slot::Dirty(_) => node.pager.keeping() == Keeping::Swapped,
         Slot::Clean(_) => node.pager.supply(offset) == Supply::PageIn,
         Slot::Absent | Slot::Out => false,
     };

@@ -77,7 +77,8 @@ pub enum Supply {
 pub enum Keeping {
     /// They stay in memory for as long as the object lives.
     InMemory,
-    /// They are written back to where the contents come from, when somebody asks for it.
+    /// They are written back to where the contents come from, when somebody asks for it, when memory that shows the object is given
+    /// back, and before the object ends. Those of snapshots only when somebody asks for it.
     WrittenBack,
     /// They may be paged out at any time to make room, and come back when they are needed.
     Swapped,

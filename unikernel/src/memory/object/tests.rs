@@ -1,5 +1,6 @@
 //! Objects over simulated memory, where contents can be compared.
 
+mod interleaved;
 mod model;
 mod rules;
 
@@ -47,7 +48,7 @@ impl World {
     fn write(&mut self, id: ObjectId, offset: u64, value: u64) -> bool {
         loop {
             let new = match self.objects.write(id, offset) {
-                Written::InPlace(frame) => {
+                Written::InPlace(frame) | Written::Elsewhere { frame, .. } => {
                     self.sim.set_word(frame, 0, value);
                     return true;
                 }

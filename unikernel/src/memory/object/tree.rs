@@ -27,7 +27,8 @@
 //! - O2: `held` and `uncovered` are what counting gives.
 //! - O3: a tree with V views has at most 2 V - 1 nodes, and none of them is deeper than V.
 //! - O4: each frame is held by one slot, which has a share of it.
-//! - O5: pages are out at one node of a tree at most, whose `is_kept` says so.
+//! - O5: what a pager keeps are pages of one node at most, whose `is_kept` says so. Others have no page that is out, and none that is
+//!   as the pager knows it where that may change.
 
 use super::Objects;
 use super::node::{Node, Slot, Slots};
@@ -90,7 +91,7 @@ impl<H: PoolHost> Objects<H> {
         let is_kept = before.is_kept && before.views + before.children == 0;
         before.is_kept &= !is_kept;
         let node = self.node_mut(number);
-        node.is_kept = is_kept;
+        node.is_kept |= is_kept;
         node.uncovered = 0;
     }
 
@@ -141,14 +142,26 @@ impl<H: PoolHost> Objects<H> {
             self.release(number, offset, slot);
         }
         let node = self.remove_node(number);
-        match node.parent {
-            Some(parent) => self.unlink_removed(parent, number, node.next_sibling),
-            None => {
-                if node.is_kept {
-                    node.pager.release();
-                }
-                self.ended.push(node.pager);
-            }
+        if let Some(parent) = node.parent {
+            self.unlink_removed(parent, number, node.next_sibling);
+        }
+        if node.is_kept {
+            self.hand_over(&node);
+        }
+        if node.parent.is_none() {
+            self.ended.push(node.pager);
+        }
+    }
+
+    /// Lets the pager keep pages for another node of the same origin, or tells it that there is none.
+    fn hand_over(&mut self, ended: &Node) {
+        let mut nodes = self
+            .nodes
+            .iter_mut()
+            .filter_map(|place| place.content.as_mut());
+        match nodes.find(|node| node.is_of(&ended.pager)) {
+            Some(heir) => heir.is_kept = true,
+            None => ended.pager.release(),
         }
     }
 

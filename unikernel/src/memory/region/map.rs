@@ -108,14 +108,15 @@ impl RegionMap {
         self.iter_in(self.bounds)
     }
 
-    /// Returns the regions that have pages in the range, from the lowest up.
+    /// Returns the regions that have pages in the range, from the lowest up: none if it is empty.
     pub(crate) fn iter_in(&self, range: PageRange) -> impl Iterator<Item = &Region> {
         let mut from = range.start().number();
         core::iter::from_fn(move || {
             let index = self.tree.first_from(from)?;
             let span = self.tree.span(index);
             from = span.end;
-            (span.start < range.end_number()).then(|| self.region(index))
+            let meets = !range.is_empty() && span.start < range.end_number();
+            meets.then(|| self.region(index))
         })
     }
 

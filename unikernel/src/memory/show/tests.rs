@@ -135,7 +135,7 @@ fn all<'v>(list: &'v Value, member: &str) -> Vec<&'v Value> {
 fn every_region_is_told_with_what_it_is_and_how_much_of_it_is_mapped() {
     let world = World::new();
     let lazy = world.reserve("scratch", 8, LAZY, Sharing::Private);
-    let stack = world.reserve("stack of main", 16, Kind::Stack, Sharing::Shared);
+    let stack = world.reserve("stack of main", 16, Kind::Stack, Sharing::Private);
     world.touch(lazy, 0, Access::Read);
     world.touch(lazy, 1, Access::Write);
     world.touch(stack, 15, Access::Write);
@@ -155,7 +155,7 @@ fn every_region_is_told_with_what_it_is_and_how_much_of_it_is_mapped() {
         },
         {
             "start": format!("{:#x}", stack.start().start().as_u64()), "pages": 16, "rights": "rw--",
-            "sharing": "shared", "name": "stack of main", "is_locked": false, "kind": "stack",
+            "sharing": "private", "name": "stack of main", "is_locked": false, "kind": "stack",
             "counters": { "regular": 1, "cached": 0, "copy_on_write": 0 },
         },
     ]);

@@ -1,12 +1,12 @@
 //! Rights, sizes, and pages given back or asked for ahead of need.
 
-use super::reserve::{Counted, mapping_of, owned};
+use super::reserve::{Counted, committed, mapping_of, owned};
 use super::{AddressSpace, Locked, SpaceError, page_at};
 use crate::memory::fault::Users;
 use crate::memory::frame::FrameMemory;
 use crate::memory::machine::Machine;
 use crate::memory::page::{Page, PageRange, PageSize, Rights};
-use crate::memory::region::{Kind, Region, RegionError, Sharing, check_rights};
+use crate::memory::region::{Content, Kind, Region, RegionError, Sharing, check_rights};
 use crate::memory::table::entry::Change;
 
 impl<M: Machine, H: FrameMemory> AddressSpace<M, H> {
@@ -69,8 +69,8 @@ impl<M: Machine, H: FrameMemory> AddressSpace<M, H> {
         }
         for region in locked.regions.iter_in(range) {
             let part = region.range().intersection(range);
-            committed +=
-                locked.commit_absent(part.expect("it is in the range"), region.rights())?;
+            let part = without_guard(region, part.expect("it is in the range"));
+            committed += locked.commit_absent(part, region.rights())?;
         }
         Ok(committed)
     }
@@ -82,13 +82,13 @@ impl<M: Machine, H: FrameMemory> AddressSpace<M, H> {
     ///
     /// As [`resize`](Self::resize) and [`unmap`](Self::unmap).
     pub(crate) fn move_end(&self, owned: PageRange, len_pages: u64) -> Result<(), SpaceError> {
-        let mut locked = self.lock();
         if len_pages == owned.len() {
             return Ok(());
         }
         if len_pages < owned.len() {
-            return locked.end_promises(skip(owned, len_pages)).map(drop);
+            return self.unmap(skip(owned, len_pages)).map(drop);
         }
+        let mut locked = self.lock();
         let last = owned.last().and_then(|page| locked.regions.find(page));
         let region = last.ok_or(SpaceError::NoRegion(owned.start()))?;
         if !region.is_resizable() {
@@ -102,7 +102,8 @@ impl<M: Machine, H: FrameMemory> AddressSpace<M, H> {
             });
         }
         let before = region.range();
-        locked.grow(before, before.len() + len_pages - owned.len())
+        let added_pages = len_pages - owned.len();
+        locked.grow(before, before.len().saturating_add(added_pages))
     }
 
     /// Grows or shrinks the region that starts at a page, at its end. Returns the size it had, in pages; asked for 0 pages, it
@@ -112,6 +113,10 @@ impl<M: Machine, H: FrameMemory> AddressSpace<M, H> {
     ///
     /// When there is no such region, no room behind it, or it is of a kind with a fixed size.
     pub(crate) fn resize(&self, start: Page, len_pages: u64) -> Result<u64, SpaceError> {
+        let shrinks = |region: &Region| (1..region.range().len()).contains(&len_pages);
+        if self.inspect(|regions, _| regions.find(start).is_some_and(shrinks)) {
+            self.write_back(PageRange::one(start));
+        }
         let mut locked = self.lock();
         let region = locked
             .regions
@@ -217,6 +222,9 @@ impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
         let gone = PageRange::new(page_at(before, len_pages), before.len() - len_pages);
         let region = self.regions.find(before.start());
         let object = region.and_then(|region| mapping_of(region, gone));
+        if let Some((id, _)) = object {
+            self.memory().objects.lock().prepare_split(id)?;
+        }
         self.tables().split_at_ends(gone)?;
         self.regions.resize(before.start(), len_pages)?;
         self.clear(gone, Counted::FramesOfPool);
@@ -238,19 +246,28 @@ impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
         let added = PageRange::new(page_at(before, before.len()), added_pages);
         let region = self.regions.find(before.start());
         let object = region.and_then(|region| mapping_of(region, before));
+        let committed = region.and_then(committed);
         if let Some((id, offset_pages)) = object {
             let mapping = self.mapping(added, offset_pages + before.len());
             self.memory().objects.lock().attach(id, mapping)?;
         }
+        self.set_len(before.start(), len_pages);
+        let kept = committed.map_or(Ok(()), |attributes| self.commit_new(added, attributes));
+        if kept.is_err() {
+            self.set_len(before.start(), before.len());
+        }
+        Ok(kept?)
+    }
+
+    fn set_len(&mut self, start: Page, len_pages: u64) {
         self.regions
-            .resize(before.start(), len_pages)
+            .resize(start, len_pages)
             .expect("S8: there is room");
-        Ok(())
     }
 }
 
 /// Returns the part of a range that lies above another.
-fn rest_after(range: PageRange, part: PageRange) -> PageRange {
+pub(super) fn rest_after(range: PageRange, part: PageRange) -> PageRange {
     skip(
         range,
         part.end_number().saturating_sub(range.start().number()),
@@ -264,6 +281,12 @@ fn skip(range: PageRange, pages: u64) -> PageRange {
         Some(start) => PageRange::new(start, range.len() - pages),
         None => PageRange::new(range.start(), 0),
     }
+}
+
+/// Returns a part of a region without the page that is to show nothing.
+fn without_guard(region: &Region, part: PageRange) -> PageRange {
+    let is_guard = matches!(region.content(part.start()), Content::Nothing(_));
+    skip(part, u64::from(is_guard))
 }
 
 fn holds_zeros(region: &Region) -> bool {

@@ -10,16 +10,16 @@
 //! All of this is reached through [`ObjectRepairs`], which are there once somebody has asked for the objects: the image of a program
 //! that never does has none of it.
 
-use super::reserve::uncount;
+use super::reserve::Counted;
 use super::resolve::read_only;
 use super::{AddressSpace, Locked, Memory};
 use crate::memory::fault::{Fault, Repair, Violation, decide};
-use crate::memory::frame::{AllocateError, FrameMemory, Use};
+use crate::memory::frame::{AllocateError, FrameMemory, SharedFrame, Use};
 use crate::memory::machine::Machine;
 use crate::memory::object::{
     Found, InPlace, Mapping, ObjectId, Others, PageIn, PagerError, Written,
 };
-use crate::memory::page::{Access, Frame, Page, Rights};
+use crate::memory::page::{Access, Frame, Page, PageRange, Rights};
 use crate::memory::region::{Region, Sharing};
 use crate::memory::table::entry::Attributes;
 
@@ -33,6 +33,8 @@ pub(super) struct ObjectRepairs<M: Machine + 'static, H: FrameMemory + 'static> 
     pub(super) detach: fn(&Memory<M, H>, ObjectId, Mapping),
     /// Drops the pagers of objects that have ended.
     pub(super) drop_ended: fn(&Memory<M, H>),
+    /// Writes back what was changed through pages that are about to show nothing.
+    pub(super) write_back: fn(&AddressSpace<M, H>, PageRange),
 }
 
 /// How far an object came with a fault.
@@ -73,11 +75,15 @@ impl Promise {
         }
     }
 
-    /// Returns what the entry of a frame that is not the space's says: private regions copy it before they write.
-    fn foreign(self) -> Attributes {
-        match self.sharing {
-            Sharing::Private => read_only(self.rights),
-            Sharing::Shared => Attributes::new(self.rights),
+    /// Returns what the entry of a frame says that is not the space's: private regions copy it before they write, and shared ones
+    /// write to it once the object says so.
+    fn foreign(self, writable: InPlace) -> Attributes {
+        match (self.sharing, writable) {
+            (Sharing::Private, _) => read_only(self.rights),
+            (Sharing::Shared, InPlace::Yes) => Attributes::new(self.rights),
+            (Sharing::Shared, InPlace::No) => {
+                Attributes::new(self.rights.difference(Rights::WRITE))
+            }
         }
     }
 }
@@ -93,6 +99,7 @@ impl<M: Machine, H: FrameMemory> Memory<M, H> {
             page_out: Memory::page_out_objects,
             detach: |memory, object, mapping| memory.objects.lock().detach(object, mapping),
             drop_ended: Memory::drop_ended_pagers,
+            write_back: AddressSpace::write_back_objects,
         });
         let result = use_them(&mut self.objects.lock());
         self.drop_ended_pagers();
@@ -129,6 +136,13 @@ impl<M: Machine, H: FrameMemory> Memory<M, H> {
 }
 
 impl<M: Machine, H: FrameMemory> AddressSpace<M, H> {
+    /// Lets objects write back what was changed through pages of this range, before these show nothing.
+    pub(super) fn write_back(&self, range: PageRange) {
+        if let Some(repairs) = self.memory().object_repairs.get() {
+            (repairs.write_back)(self, range);
+        }
+    }
+
     /// Resolves a fault on a page of an object. A pager that needs more time counts as success: the access asks again.
     fn resolve_by_object(&self, fault: Fault) -> Result<Step, Violation> {
         let first = self.lock().look_at_object(fault)?;
@@ -187,22 +201,27 @@ impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
         (object, offset): (ObjectId, u64),
         promise: Promise,
     ) -> Result<First, Violation> {
-        let found = self.memory().objects.lock().read(object, offset);
-        match found {
+        let objects = self.memory().objects.lock();
+        match objects.read(object, offset) {
             Found::Frame { frame, writable } => {
-                let attributes = match (promise.sharing, writable) {
-                    (Sharing::Shared, InPlace::Yes) => promise.foreign(),
-                    (Sharing::Shared, InPlace::No) => {
-                        Attributes::new(promise.rights.difference(Rights::WRITE))
-                    }
-                    (Sharing::Private, _) => read_only(promise.rights),
-                };
-                let frame = self.count(frame)?;
-                self.show_counted(page, frame, attributes)?;
+                let share = self.share(frame)?;
+                drop(objects);
+                let attributes = promise.foreign(writable);
+                self.show(page, share.frame(), attributes)?;
+                share.into_entry();
             }
-            Found::Zero => self.show_zeros(page, promise.rights)?,
-            Found::Elsewhere { frame, memory_type } => {
-                self.show(page, frame, promise.foreign().with_type(memory_type))?;
+            Found::Zero => {
+                drop(objects);
+                self.show_zeros(page, promise.rights)?;
+            }
+            Found::Elsewhere {
+                frame,
+                memory_type,
+                writable,
+            } => {
+                drop(objects);
+                let attributes = promise.foreign(writable).with_type(memory_type);
+                self.show(page, frame, attributes)?;
             }
             Found::Absent(request) => return Ok(First::Ask(request)),
             Found::OutOfRange => return Err(Violation::BeyondObject),
@@ -216,14 +235,31 @@ impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
         (object, offset): (ObjectId, u64),
         promise: Promise,
     ) -> Result<First, Violation> {
-        let written = self.memory().objects.lock().write(object, offset);
-        let new = match written {
+        let mut objects = self.memory().objects.lock();
+        let new = match objects.write(object, offset) {
             Written::InPlace(frame) => {
-                self.show_instead(page, frame, Attributes::new(promise.rights))?;
+                let share = self.share(frame)?;
+                drop(objects);
+                if self.show_instead(page, frame, Attributes::new(promise.rights))? {
+                    share.into_entry();
+                }
                 return Ok(First::Nothing);
             }
-            Written::Copy { from } => self.pool().allocate_copy(from, Use::User),
-            Written::Zero => self.pool().allocate_zeroed(Use::User),
+            Written::Elsewhere { frame, memory_type } => {
+                drop(objects);
+                let attributes = Attributes::new(promise.rights).with_type(memory_type);
+                self.show_instead(page, frame, attributes)?;
+                return Ok(First::Nothing);
+            }
+            Written::Copy { from } => {
+                let _share = self.share_counted(from)?;
+                drop(objects);
+                self.pool().allocate_copy(from, Use::User)
+            }
+            Written::Zero => {
+                drop(objects);
+                self.pool().allocate_zeroed(Use::User)
+            }
             Written::Absent(request) => return Ok(First::Ask(request)),
             Written::OutOfRange => return Err(Violation::BeyondObject),
             Written::Refused => return Err(Violation::Forbidden(Access::Write)),
@@ -244,43 +280,53 @@ impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
         (object, offset): (ObjectId, u64),
         promise: Promise,
     ) -> Result<First, Violation> {
-        let found = self.memory().objects.lock().read(object, offset);
-        let frame = match found {
+        let objects = self.memory().objects.lock();
+        let copy = match objects.read(object, offset) {
             Found::Frame { frame, .. } | Found::Elsewhere { frame, .. } => {
+                let _share = self.share_counted(frame)?;
+                drop(objects);
                 self.pool().allocate_copy(frame, Use::User)
             }
-            Found::Zero => self.pool().allocate_zeroed(Use::User),
+            Found::Zero => {
+                drop(objects);
+                self.pool().allocate_zeroed(Use::User)
+            }
             Found::Absent(request) => return Ok(First::Ask(request)),
             Found::OutOfRange => return Err(Violation::BeyondObject),
         };
-        self.give(page, None, frame, promise.rights)?;
+        self.give(page, None, copy, promise.rights)?;
         Ok(First::Nothing)
     }
 
-    /// Shows a frame of an object, in the place of what the page shows, if that is something else.
+    /// Returns a share of a frame of an object. It is taken before the objects are unlocked: from then on the frame may leave its
+    /// object, and would be somebody else's.
+    fn share(&self, frame: Frame) -> Result<SharedFrame<'static, H>, Violation> {
+        let frame = self.count(frame)?;
+        SharedFrame::from_entry(self.pool(), frame).map_err(|_| NO_FRAME)
+    }
+
+    /// Returns a share of a frame, unless it is one that nobody counts.
+    fn share_counted(&self, frame: Frame) -> Result<Option<SharedFrame<'static, H>>, Violation> {
+        let is_counted = self.pool().map_count(frame).is_ok();
+        is_counted.then(|| self.share(frame)).transpose()
+    }
+
+    /// Shows a frame, in the place of what the page shows, if that is something else. Returns whether it did not show it before.
     fn show_instead(
         &self,
         page: Page,
         frame: Frame,
         attributes: Attributes,
-    ) -> Result<(), Violation> {
+    ) -> Result<bool, Violation> {
         let Some(before) = self.shown(page) else {
-            let frame = self.count(frame)?;
-            return self.show_counted(page, frame, attributes);
+            return self.show(page, frame, attributes).map(|()| true);
         };
         if before.frame == frame {
-            return self.grant(page, attributes.rights());
+            return self.grant(page, attributes.rights()).map(|()| false);
         }
-        let frame = self.count(frame)?;
-        match self.tables().replace_and_flush(page, frame, attributes) {
-            Ok(_) => {
-                uncount(self.pool(), before.frame);
-                Ok(())
-            }
-            Err(error) => {
-                uncount(self.pool(), frame);
-                Err(self.map_violation(error))
-            }
-        }
+        let replaced = self.tables().replace_and_flush(page, frame, attributes);
+        replaced.map_err(|error| self.map_violation(error))?;
+        Counted::FramesOfPool.uncount(self.pool(), before.frame);
+        Ok(true)
     }
 }

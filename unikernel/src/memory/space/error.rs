@@ -51,6 +51,8 @@ pub enum ReserveError {
     },
     /// No frame is left.
     OutOfFrames,
+    /// A space's own zeros were to be shared, or a ring was to be private.
+    Sharing,
     /// Something is mapped there that belongs to no region.
     AlreadyMapped(Page),
     /// The regions refuse.
@@ -117,6 +119,16 @@ impl From<ChangeError> for SpaceError {
 impl From<RegionError> for ReserveError {
     fn from(error: RegionError) -> Self {
         Self::Region(error)
+    }
+}
+
+/// Why pages were not committed.
+impl From<ReserveError> for SpaceError {
+    fn from(error: ReserveError) -> Self {
+        match error {
+            ReserveError::AlreadyMapped(page) => Self::NotPossible(page),
+            _ => Self::OutOfFrames,
+        }
     }
 }
 
@@ -187,6 +199,7 @@ impl fmt::Display for ReserveError {
                 write!(f, "space: no {wanted_pages} free pages side by side")
             }
             Self::OutOfFrames => f.write_str("space: no frame is left"),
+            Self::Sharing => f.write_str("space: zeros are not shared, and rings are not private"),
             Self::AlreadyMapped(page) => {
                 write!(f, "space: {} is mapped, but in no region", page.start())
             }

@@ -5,6 +5,7 @@
 //! | private, own frames | both sides show them read-only, counted once more | copied |
 //! | private, frames of an object | both sides show them read-only, counted once more | the child looks again |
 //! | shared, of an object | the child looks again | the child looks again |
+//! | a ring | the same frames, of which it gets all now | the same frames, of which it gets all now |
 //! | shared, others | the same frames | the same frames |
 //! | a runtime's heap | refused | refused |
 //!
@@ -18,7 +19,7 @@ use super::{AddressSpace, ForkError, Locked, SpaceError};
 use crate::memory::frame::{FrameMemory, FramePool, Use};
 use crate::memory::machine::Machine;
 use crate::memory::page::{Frame, Page};
-use crate::memory::region::{Kind, Region, Sharing};
+use crate::memory::region::{Content, Kind, Region, Sharing};
 use crate::memory::table::entry::{Change, Leaf, Marks};
 use crate::memory::table::error::{MapError, OutOfFrames};
 use crate::memory::table::runs::Run;
@@ -63,6 +64,7 @@ impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
                 return Err(ForkError::Untracked(region.range()));
             }
             child.promise_again(region)?;
+            self.complete_ring(region)?;
             match (region.sharing(), how) {
                 (Sharing::Private, Fork::Eager) => self.copy_frames(child, region)?,
                 (Sharing::Shared, _) if matches!(region.kind(), Kind::Object { .. }) => {}
@@ -82,6 +84,21 @@ impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
         }
         let inserted = self.regions.insert(copy);
         assert!(inserted.is_ok(), "S9: room was made in an empty space");
+        Ok(())
+    }
+
+    /// Gives every page of a ring its frame, so that both spaces show the same also where nobody wrote yet. If the fork fails later,
+    /// they stay: they hold zeros, as they did.
+    fn complete_ring(&self, region: &Region) -> Result<(), ForkError> {
+        for page in region.range().iter() {
+            let Content::Twin(twin) = region.content(page) else {
+                return Ok(());
+            };
+            if self.shown(page).is_none() {
+                self.show_twin(page, twin, region.rights())
+                    .map_err(|_| SpaceError::OutOfFrames)?;
+            }
+        }
         Ok(())
     }
 

@@ -30,7 +30,7 @@ impl<M: Machine, H: FrameMemory> Memory<M, H> {
         Ok(spaces
             .list
             .get(number as usize)
-            .and_then(alloc::sync::Weak::upgrade))
+            .and_then(|place| place.as_ref()?.upgrade()))
     }
 }
 

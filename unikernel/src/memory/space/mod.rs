@@ -94,8 +94,11 @@ pub(crate) struct Memory<M: Machine + 'static, H: FrameMemory + 'static> {
 
 /// Spaces by number. A number is used again once its space is gone.
 struct Spaces<M: Machine + 'static, H: FrameMemory + 'static> {
-    list: Vec<Weak<AddressSpace<M, H>>>,
+    list: Vec<Option<Weak<AddressSpace<M, H>>>>,
 }
+
+/// The number of a space that has none yet.
+const NO_NUMBER: u32 = u32::MAX;
 
 /// Regions and the tables that show them.
 pub(crate) struct AddressSpace<M: Machine + 'static, H: FrameMemory + 'static> {
@@ -140,9 +143,9 @@ impl<M: Machine, H: FrameMemory> Memory<M, H> {
         root: Frame,
         bounds: PageRange,
     ) -> Result<&'static Arc<AddressSpace<M, H>>, SpaceError> {
-        let kernel = self.register(|number| AddressSpace {
+        let kernel = self.register(AddressSpace {
             memory: self,
-            number,
+            number: NO_NUMBER,
             root,
             is_kernel: true,
             regions: SpinLock::new(RegionMap::new(bounds)),
@@ -171,37 +174,46 @@ impl<M: Machine, H: FrameMemory> Memory<M, H> {
         let bounds = locked.regions.bounds();
         let root = locked.tables().create_sharing()?.root();
         drop(locked);
-        self.register(|number| AddressSpace {
+        self.register(AddressSpace {
             memory: self,
-            number,
+            number: NO_NUMBER,
             root,
             is_kernel: false,
             regions: SpinLock::new(RegionMap::new(bounds)),
         })
     }
 
-    /// Enters a space under a number that no other has.
+    /// Enters a space under a number that no other has, also none that is ending right now: objects know spaces by their numbers.
     fn register(
         &'static self,
-        make: impl FnOnce(u32) -> AddressSpace<M, H>,
+        mut space: AddressSpace<M, H>,
     ) -> Result<Arc<AddressSpace<M, H>>, SpaceError> {
         let mut spaces = self.spaces.lock();
         let list = &mut spaces.list;
-        let number = list.iter().position(|space| space.strong_count() == 0);
+        let number = list.iter().position(Option::is_none);
         let number = number.unwrap_or(list.len());
         if number == list.len() {
             list.try_reserve(1).map_err(|_| SpaceError::OutOfMemory)?;
-            list.push(Weak::new());
+            list.push(None);
         }
-        let space = Arc::new(make(number as u32));
-        list[number] = Arc::downgrade(&space);
+        space.number = number as u32;
+        let space = Arc::new(space);
+        list[number] = Some(Arc::downgrade(&space));
         Ok(space)
+    }
+
+    /// Lets the number of a space that has ended be used again.
+    fn free_number(&self, number: u32) {
+        let mut spaces = self.spaces.lock();
+        if let Some(place) = spaces.list.get_mut(number as usize) {
+            *place = None;
+        }
     }
 
     /// Returns the space with a number, if it is still there.
     fn space(&self, number: u32) -> Option<Arc<AddressSpace<M, H>>> {
         let spaces = self.spaces.lock();
-        spaces.list.get(number as usize)?.upgrade()
+        spaces.list.get(number as usize)?.as_ref()?.upgrade()
     }
 
     /// Returns every space there is, one after the other.
@@ -300,6 +312,7 @@ impl<M: Machine, H: FrameMemory> Drop for AddressSpace<M, H> {
         let tables = PageTable::at(self.memory.machine, self.memory.pool, self.root);
         let destroyed = tables.destroy(&mut |run| panic!("S1: {run:?} lies in no region"));
         assert!(destroyed.is_ok(), "S6: a CPU that is in a space holds it");
+        self.memory.free_number(self.number);
     }
 }
 

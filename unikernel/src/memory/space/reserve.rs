@@ -45,6 +45,7 @@ impl<M: Machine, H: FrameMemory> AddressSpace<M, H> {
     ///
     /// When there is no room, or the request contradicts itself, or memory is missing for what is not lazy.
     pub(crate) fn reserve(&self, request: Request) -> Result<PageRange, ReserveError> {
+        check_sharing(&request)?;
         let mut locked = self.lock();
         let range = locked.find_place(&request)?;
         let region = Region::new(
@@ -150,6 +151,7 @@ impl<M: Machine, H: FrameMemory> AddressSpace<M, H> {
     ///
     /// When a region is cut that cannot be, or memory is missing to keep the rest of one.
     pub(crate) fn unmap(&self, range: PageRange) -> Result<u64, SpaceError> {
+        self.write_back(range);
         let shown = self.lock().end_promises(range);
         self.memory().drop_ended();
         shown
@@ -157,8 +159,9 @@ impl<M: Machine, H: FrameMemory> AddressSpace<M, H> {
 
     /// Ends all regions.
     pub(super) fn release_all(&self) {
+        let bounds = self.lock().regions.bounds();
+        self.write_back(bounds);
         let mut locked = self.lock();
-        let bounds = locked.regions.bounds();
         while let Some(start) = locked
             .regions
             .first_in(bounds)
@@ -219,7 +222,11 @@ impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
     }
 
     /// Gives every page of a range that shows nothing yet a zeroed frame, 2 MiB at a time where possible.
-    fn commit_new(&self, range: PageRange, attributes: Attributes) -> Result<(), ReserveError> {
+    pub(super) fn commit_new(
+        &self,
+        range: PageRange,
+        attributes: Attributes,
+    ) -> Result<(), ReserveError> {
         let mut done = 0;
         while done < range.len() {
             let rest = PageRange::new(page_at(range, done), range.len() - done);
@@ -277,11 +284,15 @@ impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
 
     /// Makes regions, back references and leaves end where the range begins and ends. Changes nothing that anybody can see.
     pub(super) fn isolate(&mut self, range: PageRange) -> Result<(), SpaceError> {
+        let Some(last_page) = range.last() else {
+            return Ok(());
+        };
         let (first, last) = self.cut_regions(range)?;
         let cuts = [first, last].into_iter().flatten().count();
         self.regions.prepare(cuts)?;
-        let objects = [first, last].map(|cut| {
-            let region = self.regions.find(cut?)?;
+        // Whether a region is cut or not: an object knows neighbours as one mapping.
+        let objects = [range.start(), last_page].map(|page| {
+            let region = self.regions.find(page)?;
             mapping_of(region, region.range()).map(|(object, _)| object)
         });
         for object in objects.into_iter().flatten() {
@@ -420,9 +431,6 @@ fn eager(region: &Region) -> Eager {
             let attributes = Attributes::new(region.rights()).with_type(memory_type);
             Eager::Frames(first, attributes)
         }
-        Kind::Anonymous {
-            commitment: Commitment::Committed,
-        } => Eager::Zeros(owned(region.rights())),
         Kind::Object {
             object,
             offset_pages,
@@ -431,7 +439,32 @@ fn eager(region: &Region) -> Eager {
             let is_written = is_shared && region.rights().contains(Rights::WRITE);
             Eager::Object(object, offset_pages, is_written)
         }
-        _ => Eager::Nothing,
+        _ => committed(region).map_or(Eager::Nothing, Eager::Zeros),
+    }
+}
+
+/// Returns how a region shows the frames that all its pages have, if they do.
+pub(super) fn committed(region: &Region) -> Option<Attributes> {
+    let is_committed = matches!(
+        region.kind(),
+        Kind::Anonymous {
+            commitment: Commitment::Committed,
+        }
+    );
+    is_committed.then(|| owned(region.rights()))
+}
+
+/// Refuses to share a space's own zeros (S4), and rings that are not shared: both halves show the same frames.
+fn check_sharing(request: &Request) -> Result<(), ReserveError> {
+    let wanted = match request.kind {
+        Kind::Fixed { .. } | Kind::Object { .. } => return Ok(()),
+        Kind::Ring | Kind::Dma { .. } => Sharing::Shared,
+        Kind::Anonymous { .. } | Kind::Guarded(_) | Kind::Stack | Kind::Heap => Sharing::Private,
+    };
+    if request.sharing == wanted {
+        Ok(())
+    } else {
+        Err(ReserveError::Sharing)
     }
 }
 

@@ -10,7 +10,7 @@
 //! Each round may find everything changed by somebody else; it decides anew. Nothing here allocates from the heap.
 
 use super::contents::Step;
-use super::reserve::{owned, uncount};
+use super::reserve::{Counted, owned, uncount};
 use super::{AddressSpace, Locked, Tables};
 use crate::memory::fault::{Fault, Repair, Shown, Users, Violation, decide};
 use crate::memory::frame::{AllocateError, FrameMemory, OwnedFrame, Use};
@@ -137,7 +137,9 @@ impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
         };
         match shown {
             _ if !is_done => uncount(pool, frame),
-            Some(before) if before.users != Users::Zero => uncount(pool, before.frame),
+            Some(before) if before.users != Users::Zero => {
+                Counted::FramesOfPool.uncount(pool, before.frame);
+            }
             _ => {}
         }
         Ok(is_done)
@@ -182,6 +184,7 @@ impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
         match repair {
             Repair::Nothing => return Ok(Look::Idle),
             Repair::Grant => self.grant(page, rights)?,
+            Repair::GrantReading => self.grant(page, rights.difference(Rights::WRITE))?,
             Repair::ShowZeros => self.show_zeros(page, rights)?,
             Repair::ZeroFill => {
                 let frame = self.pool().allocate_zeroed(Use::User);
@@ -242,7 +245,7 @@ impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
         let given = match shown {
             None => self.show(page, frame, owned(rights)),
             Some(before) => self.exchange(page, frame, rights).map(|()| {
-                uncount(self.pool(), before.frame);
+                Counted::FramesOfPool.uncount(self.pool(), before.frame);
             }),
         };
         if given.is_err() {
@@ -260,7 +263,12 @@ impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
     }
 
     /// Shows what the twin of a page shows; if that is nothing, a frame for both, of which this page is the first user.
-    fn show_twin(&self, page: Page, twin: Page, rights: Rights) -> Result<(), Violation> {
+    pub(super) fn show_twin(
+        &self,
+        page: Page,
+        twin: Page,
+        rights: Rights,
+    ) -> Result<(), Violation> {
         let frame = match self.shown(twin) {
             Some(shown) => self.count(shown.frame)?,
             None => {

@@ -3,13 +3,14 @@
 //! An object knows its mappings, and a mapping its space. Here spaces are locked one at a time, never under the lock of the
 //! objects: between two looks anything may change, so each page is looked at again under the lock of its space.
 
-use super::reserve::{mapping_of, uncount};
-use super::{Locked, Memory, SpaceError};
+use super::alter::rest_after;
+use super::reserve::{Counted, mapping_of};
+use super::{AddressSpace, Locked, Memory, SpaceError};
 use crate::memory::frame::FrameMemory;
 use crate::memory::machine::Machine;
 use crate::memory::object::{Mapping, ObjectId, PageOut, PagerError};
 use crate::memory::page::{Page, PageRange};
-use crate::memory::region::Sharing;
+use crate::memory::region::{Region, Sharing};
 use crate::memory::table::entry::{Change, Marks};
 
 impl<M: Machine, H: FrameMemory> Memory<M, H> {
@@ -39,12 +40,16 @@ impl<M: Machine, H: FrameMemory> Memory<M, H> {
         });
     }
 
-    /// Writes back what was changed since the last time to where the object's contents come from. Returns how many pages.
+    /// Writes back what was changed since the last time to where the object's contents come from, if they come from somewhere.
+    /// Returns how many pages.
     ///
     /// # Errors
     ///
     /// What the pager says of the first page that it refuses; that page and those behind it are still to be written back.
     pub(crate) fn sync(&self, object: ObjectId) -> Result<u64, PagerError> {
+        if !self.objects.lock().is_written_back(object) {
+            return Ok(0);
+        }
         let (mut offset, mut written) = (0, 0);
         while let Some(dirty) = self.next_dirty(object, offset) {
             let taken = self.objects.lock().take_dirty(object, dirty);
@@ -58,6 +63,22 @@ impl<M: Machine, H: FrameMemory> Memory<M, H> {
             offset = dirty + 1;
         }
         Ok(written)
+    }
+
+    /// Writes back what was changed, unless it is a snapshot. What the pager refuses stays changed, as long as the object lives.
+    fn sync_before_end(&self, object: ObjectId) {
+        if self.objects.lock().is_written_back_at_end(object) {
+            let _ = self.sync(object);
+        }
+    }
+
+    /// Takes a handle of an object away. Before the last one goes, what was changed is written back: later nobody could ask for it.
+    pub(crate) fn drop_handle(&self, object: ObjectId) {
+        let is_last = self.objects.lock().handles(object) == Some(1);
+        if is_last {
+            self.sync_before_end(object);
+        }
+        self.with_objects(|objects| objects.drop_handle(object));
     }
 
     /// Makes room by paging out up to so many pages. Returns how many frames are free because of it.
@@ -106,48 +127,79 @@ impl<M: Machine, H: FrameMemory> Memory<M, H> {
         });
     }
 
-    /// Does something with each mapping of an object, under the lock of its space.
+    /// Does something with each mapping of an object, under the lock of its space. Mappings may come and go between two of them;
+    /// what was mapped all the time is met.
     fn each_mapping(&self, object: ObjectId, act: impl Fn(&Locked<'_, M, H>, &Mapping)) {
-        let mut index = 0;
-        while let Some(mapping) = self.mapping(object, index) {
+        let mut from = (0, 0);
+        while let Some(mapping) = self.mapping_from(object, from) {
             if let Some(space) = self.space(mapping.space) {
                 act(&space.lock(), &mapping);
             }
-            index += 1;
+            from = (mapping.space, mapping.pages.end_number());
         }
     }
 
-    fn mapping(&self, object: ObjectId, index: usize) -> Option<Mapping> {
-        self.objects.lock().mappings(object).nth(index).copied()
+    fn mapping_from(&self, object: ObjectId, from: (u32, u64)) -> Option<Mapping> {
+        self.objects.lock().mapping_from(object, from)
+    }
+}
+
+impl<M: Machine, H: FrameMemory> AddressSpace<M, H> {
+    /// Writes back what was changed in the shared objects of a range.
+    pub(super) fn write_back_objects(&self, range: PageRange) {
+        let mut rest = range;
+        while let Some((object, behind)) = self.shared_object_in(rest) {
+            self.memory().sync_before_end(object);
+            rest = behind;
+        }
+    }
+
+    /// Returns the first object that is shared in a range, and the part of the range behind its region.
+    fn shared_object_in(&self, range: PageRange) -> Option<(ObjectId, PageRange)> {
+        let locked = self.lock();
+        locked.regions.iter_in(range).find_map(|region| {
+            let (object, _) = mapping_of(region, region.range())?;
+            let behind = rest_after(range, region.range());
+            (region.sharing() == Sharing::Shared).then_some((object, behind))
+        })
     }
 }
 
 impl<M: Machine, H: FrameMemory> Locked<'_, M, H> {
     /// Returns whether a region at the page still shows the object.
-    fn shows(&self, object: ObjectId, page: Page) -> Option<Sharing> {
-        let region = self.regions.find(page)?;
-        let (shown, _) = mapping_of(region, region.range())?;
-        (shown == object).then_some(region.sharing())
+    fn shows(&self, object: ObjectId, page: Page) -> bool {
+        self.regions.find(page).and_then(shown_by) == Some(object)
     }
 
     /// Makes a page show nothing, unless what it shows is a copy of its own.
     fn hide(&self, object: ObjectId, page: Page) {
-        let shown = self.shows(object, page).and_then(|_| self.shown(page));
+        let shown = self.shown(page).filter(|_| self.shows(object, page));
         let Some(shown) = shown.filter(|shown| !shown.marks.contains(Marks::OWNED)) else {
             return;
         };
         let unmapped = self.tables().unmap_and_flush(page);
         unmapped.expect("S1: the page shows something, by a small leaf");
-        uncount(self.pool(), shown.frame);
+        Counted::FramesOfPool.uncount(self.pool(), shown.frame);
     }
 
     /// Takes the right to write from pages that show the object itself.
     fn seal(&self, object: ObjectId, pages: PageRange) {
-        if self.shows(object, pages.start()) == Some(Sharing::Shared) {
-            self.tables()
-                .change(pages, &Change::read_only())
-                .expect("S8: leaves of objects are small")
-                .flush();
+        for region in self.regions.iter_in(pages) {
+            let part = region.range().intersection(pages);
+            let part = part.filter(|_| {
+                shown_by(region) == Some(object) && region.sharing() == Sharing::Shared
+            });
+            if let Some(part) = part {
+                self.tables()
+                    .change(part, &Change::read_only())
+                    .expect("S8: leaves of objects are small")
+                    .flush();
+            }
         }
     }
+}
+
+/// Returns the object that a region shows.
+fn shown_by(region: &Region) -> Option<ObjectId> {
+    mapping_of(region, region.range()).map(|(object, _)| object)
 }

@@ -30,6 +30,8 @@ pub(crate) enum Target<'a, M: Machine + 'static, H: FrameMemory + 'static> {
 pub(super) struct Current<M: Machine + 'static, H: FrameMemory + 'static> {
     space: Option<Arc<AddressSpace<M, H>>>,
     previous: Option<Arc<AddressSpace<M, H>>>,
+    /// By which it translates, whatever was chosen since.
+    loaded: Option<Arc<AddressSpace<M, H>>>,
     /// The last fault for which there was nothing to repair, and how often it came in a row.
     idle: Option<(Fault, u32)>,
 }
@@ -38,6 +40,7 @@ impl<M: Machine, H: FrameMemory> Current<M, H> {
     pub(super) const NONE: Self = Self {
         space: None,
         previous: None,
+        loaded: None,
         idle: None,
     };
 }
@@ -116,12 +119,16 @@ impl<M: Machine, H: FrameMemory> Memory<M, H> {
     ///
     /// 1. Nothing in the lower half is in use on this CPU that the chosen space does not show alike.
     pub(crate) unsafe fn load(&self) {
-        let chosen = self.current().map(|space| space.root());
-        if let Some(root) = chosen.filter(|&root| root != self.machine.active()) {
-            // SAFETY: 1. the upper half is the same in all spaces, and the rest is the caller's 1; 2. the space is held by
-            // `current` for as long as it is chosen.
+        let chosen = self.this_cpu().lock().space.clone();
+        let root = chosen.as_ref().or(self.kernel()).map(|space| space.root());
+        if let Some(root) = root.filter(|&root| root != self.machine.active()) {
+            // SAFETY: 1. the upper half is the same in all spaces, and the rest is the caller's 1; 2. the space is held by `chosen`,
+            // and from the next line on by `loaded`, until another one is active.
             unsafe { self.machine.activate(root) };
         }
+        let left = core::mem::replace(&mut self.this_cpu().lock().loaded, chosen);
+        // As in `choose`.
+        drop(left);
     }
 
     /// Chooses and loads. Returns the space that this CPU was in.

@@ -6,6 +6,7 @@
     reason = "switching spaces is unsafe; on a simulated machine nobody is hurt"
 )]
 
+mod corners;
 mod failure;
 mod faults;
 mod fork;
@@ -46,6 +47,11 @@ impl World {
     }
 
     fn of(sim: Sim) -> Self {
+        Self::bounded(sim, bounds())
+    }
+
+    /// Makes a machine whose regions lie in these pages.
+    fn bounded(sim: Sim, bounds: PageRange) -> Self {
         let sim: &'static Sim = Box::leak(Box::new(sim));
         let pool = pool_over(sim);
         pool.zero_frame().expect("the machine has frames");
@@ -54,7 +60,7 @@ impl World {
         unsafe { sim.activate(root.root()) };
         let memory: &'static _ = Box::leak(Box::new(Memory::new(sim, pool)));
         let kernel = memory
-            .create_kernel(root.root(), bounds())
+            .create_kernel(root.root(), bounds)
             .expect("there is heap");
         Self {
             sim,

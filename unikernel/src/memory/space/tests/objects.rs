@@ -15,17 +15,17 @@ pub(super) fn zeros(world: &World, len_pages: u64) -> ObjectId {
     object(world, len_pages, Arc::new(Zeros))
 }
 
-fn object(world: &World, len_pages: u64, pager: Arc<dyn Pager>) -> ObjectId {
+/// Makes an object with one handle.
+pub(super) fn object(world: &World, len_pages: u64, pager: Arc<dyn Pager>) -> ObjectId {
     let created = world
         .memory
         .with_objects(|objects| objects.create(len_pages, pager, None));
     created.expect("there is heap")
 }
 
-fn drop_handle(world: &World, object: ObjectId) {
-    world
-        .memory
-        .with_objects(|objects| objects.drop_handle(object));
+/// Lets go of a handle.
+pub(super) fn drop_handle(world: &World, object: ObjectId) {
+    world.memory.drop_handle(object);
 }
 
 /// Maps the first pages of an object.
@@ -35,7 +35,8 @@ pub(super) fn map(space: &Space, object: ObjectId, len: u64, sharing: Sharing) -
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn shows(object: ObjectId, offset_pages: u64, len: u64, sharing: Sharing) -> Request {
+/// Asks for pages that show an object, from a page of it on.
+pub(super) fn shows(object: ObjectId, offset_pages: u64, len: u64, sharing: Sharing) -> Request {
     let kind = Kind::Object {
         object,
         offset_pages,
