@@ -132,7 +132,7 @@ impl<H: PoolHost> Objects<H> {
                 .clone()
                 .map(|number| self.chain(number).count() as u64)
                 .max();
-            assert!(nodes.count() as u64 <= 2 * views - 1, "O3: too many nodes");
+            assert!((nodes.count() as u64) < 2 * views, "O3: too many nodes");
             assert!(
                 deepest <= Some(views),
                 "O3: {deepest:?} deep for {views} views"

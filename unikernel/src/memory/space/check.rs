@@ -41,7 +41,7 @@ impl<M: Machine, H: FrameMemory> Memory<M, H> {
     }
 
     /// Checks that nobody holds a lock, as between two operations of one CPU.
-    fn check_unlocked(&self) {
+    pub(super) fn check_unlocked(&self) {
         let is_free = self.objects.try_lock().is_some()
             && self.spaces.try_lock().is_some()
             && self

@@ -13,10 +13,10 @@ use crate::memory::sim::FIRST_FRAME;
 use crate::memory::space::{Fork, SpaceError, Target};
 
 /// Contents that are kept somewhere else, in words: one for each page.
-struct Disk(Mutex<Vec<u64>>);
+pub(super) struct Disk(Mutex<Vec<u64>>);
 
 impl Disk {
-    fn of(words: &[u64]) -> Arc<Self> {
+    pub(super) fn of(words: &[u64]) -> Arc<Self> {
         Arc::new(Self(Mutex::new(words.to_vec())))
     }
 

@@ -13,6 +13,7 @@ mod fork;
 mod model;
 mod objects;
 mod regions;
+mod regressions;
 mod switching;
 mod transfers;
 

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::vec::Vec;
 
+use super::corners::Disk;
 use super::*;
 use crate::memory::object::ObjectId;
 use crate::memory::object::pager::{Compressed, Zeros};
-use crate::memory::space::Fork;
+use crate::memory::space::transfer::Bytes;
+use crate::memory::space::{Fork, SpaceError};
 
 /// The pages that the histories play in: few, so that everything meets everything.
 const FIRST: u64 = 512 - 20;
@@ -30,11 +32,33 @@ enum Holds {
     Shared(usize, u64),
     /// A page of an object, until it was written.
     Copied(usize, u64, Option<u64>),
+    /// A page of a ring that begins at this page: both halves hold the same words.
+    Ring(u64, usize, u64),
+}
+
+impl Holds {
+    /// Returns where the ring begins that this is a page of.
+    fn ring(self) -> Option<u64> {
+        match self {
+            Self::Ring(first, ..) => Some(first),
+            _ => None,
+        }
+    }
 }
 
 struct ModelSpace {
     space: Space,
     cells: BTreeMap<u64, Cell>,
+}
+
+impl ModelSpace {
+    /// Returns whether a range has a part of a ring only.
+    fn cuts_ring(&self, range: PageRange) -> bool {
+        let ring = |number: u64| self.cells.get(&number).and_then(|cell| cell.holds.ring());
+        let (start, end) = (range.start().number(), range.end_number());
+        let parts = |at: u64| ring(at).is_some() && ring(at) == ring(at - 1);
+        parts(start) || parts(end)
+    }
 }
 
 struct ModelObject {
@@ -48,6 +72,8 @@ struct Model {
     spaces: Vec<ModelSpace>,
     /// Objects are never taken off the list; those that ended are just not used any more.
     objects: Vec<ModelObject>,
+    /// The words of the first half of each ring there ever was.
+    rings: Vec<[u64; PAGES as usize]>,
     random: Random,
 }
 
@@ -63,8 +89,8 @@ impl Random {
 }
 
 impl Model {
-    fn new(seed: u64) -> Self {
-        let world = World::new(600);
+    fn new(seed: u64, frames: u32) -> Self {
+        let world = World::new(frames);
         let spaces = std::vec![ModelSpace {
             space: world
                 .memory
@@ -76,6 +102,7 @@ impl Model {
             world,
             spaces,
             objects: Vec::new(),
+            rings: Vec::new(),
             random: Random(seed | 1),
         }
     }
@@ -99,7 +126,12 @@ impl Model {
     }
 
     fn step(&mut self, step: u64) {
-        match self.random.below(32) {
+        match self.random.below(38) {
+            32 => self.reserve_ring(),
+            33 => self.commit(),
+            34..=35 => self.copy(),
+            36 => self.sync(),
+            37 => self.resize_object(),
             0..=2 => self.reserve(),
             3 => self.unmap(),
             4 => self.protect(),
@@ -183,6 +215,9 @@ impl Model {
             .iter()
             .all(|page| !space.cells.contains_key(&page.number()));
         let reserved = space.space.reserve(request);
+        if reserved == Err(ReserveError::OutOfFrames) {
+            return;
+        }
         assert_eq!(reserved.is_ok(), is_free, "{range:?}: {reserved:?}");
         if is_free {
             let cells = range
@@ -195,6 +230,10 @@ impl Model {
     fn unmap(&mut self) {
         let (at, range) = (self.some_space(), self.some_range());
         let space = &mut self.spaces[at];
+        if space.cuts_ring(range) {
+            assert!(space.space.unmap(range).is_err());
+            return;
+        }
         let before = space.cells.len();
         space
             .cells
@@ -207,9 +246,10 @@ impl Model {
         let (at, range) = (self.some_space(), self.some_range());
         let is_writable = self.random.below(2) == 0;
         let space = &mut self.spaces[at];
-        let is_covered = range
-            .iter()
-            .all(|page| space.cells.contains_key(&page.number()));
+        let is_covered = !space.cuts_ring(range)
+            && range
+                .iter()
+                .all(|page| space.cells.contains_key(&page.number()));
         let changed = space.space.protect(range, rights(is_writable));
         assert_eq!(changed.is_ok(), is_covered, "{range:?}: {changed:?}");
         if is_covered {
@@ -223,10 +263,10 @@ impl Model {
     fn discard(&mut self) {
         let (at, range) = (self.some_space(), self.some_range());
         let space = &mut self.spaces[at];
-        let cells = range.iter().map(|page| space.cells.get(&page.number()));
-        let is_possible = cells
-            .map(|cell| cell.is_some_and(|cell| !matches!(cell.holds, Holds::Shared(..))))
-            .all(|is_possible| is_possible);
+        let is_possible = range.iter().all(|page| {
+            let cell = space.cells.get(&page.number());
+            cell.is_some_and(|cell| !matches!(cell.holds, Holds::Shared(..) | Holds::Ring(..)))
+        });
         let discarded = space.space.discard(range);
         assert_eq!(discarded.is_ok(), is_possible, "{range:?}: {discarded:?}");
         if is_possible {
@@ -246,34 +286,56 @@ impl Model {
         let space = &mut self.spaces[at];
         let region = space.space.inspect(|regions, _| {
             let region = regions.first_in(range)?;
-            Some((
-                region.range(),
-                matches!(region.kind(), Kind::Anonymous { .. }),
-            ))
+            let is_possible = matches!(region.kind(), Kind::Anonymous { .. } | Kind::Object { .. });
+            Some((region.range(), is_possible))
         });
         let Some((before, true)) = region else {
             return;
         };
+        let cell = space.cells[&before.start().number()];
+        let (object, offset) = match cell.holds {
+            Holds::Shared(object, offset) | Holds::Copied(object, offset, _) => (object, offset),
+            _ => (usize::MAX, 0),
+        };
+        // Without a handle, pages that nobody shows are gone, if no snapshot holds them.
+        if self
+            .objects
+            .get(object)
+            .is_some_and(|object| !object.has_handle)
+        {
+            return;
+        }
         let wanted = PageRange::new(before.start(), range.len());
         let others = wanted
             .iter()
             .filter(|&page| !before.contains(page))
             .any(|page| space.cells.contains_key(&page.number()));
+        let is_beyond = object != usize::MAX
+            && range.len() > before.len()
+            && offset + range.len() > OBJECT_PAGES;
         let resized = space.space.resize(before.start(), range.len());
-        assert_eq!(resized.is_ok(), !others, "{before:?}: {resized:?}");
-        if others {
+        if resized == Err(SpaceError::OutOfFrames) {
             return;
         }
-        let cell = space.cells[&before.start().number()];
+        assert_eq!(
+            resized.is_ok(),
+            !others && !is_beyond,
+            "{before:?}: {resized:?}"
+        );
+        if resized.is_err() {
+            return;
+        }
         for page in before.iter().filter(|&page| !wanted.contains(page)) {
             space.cells.remove(&page.number());
         }
         for page in wanted.iter().filter(|&page| !before.contains(page)) {
-            let new = Cell {
-                holds: Holds::Own(0),
-                ..cell
+            let offset = offset + page.number() - before.start().number();
+            let holds = match cell.holds {
+                Holds::Shared(object, _) => Holds::Shared(object, offset),
+                Holds::Copied(object, ..) => Holds::Copied(object, offset, None),
+                _ => Holds::Own(0),
             };
-            space.cells.insert(page.number(), new);
+            space.cells.insert(page.number(), Cell { holds, ..cell });
         }
     }
 
@@ -313,8 +375,9 @@ impl Model {
         }
         let id = self.world.memory.with_objects(|objects| {
             let swap = Compressed::new(OBJECT_PAGES, 16 << 10).expect("there is heap");
-            match self.random.below(2) {
+            match self.random.below(3) {
                 0 => objects.create(OBJECT_PAGES, Arc::new(Zeros), None),
+                1 => objects.create(OBJECT_PAGES, Disk::of(&[0; OBJECT_PAGES as usize]), None),
                 _ => objects.create(OBJECT_PAGES, Arc::new(swap), None),
             }
         });
@@ -347,10 +410,108 @@ impl Model {
         if let Some(index) = self.some_object() {
             let object = &mut self.objects[index];
             object.has_handle = false;
-            let id = object.id;
-            self.world
-                .memory
-                .with_objects(|objects| objects.drop_handle(id));
+            self.world.memory.drop_handle(object.id);
+        }
+    }
+
+    fn reserve_ring(&mut self) {
+        let (at, range) = (self.some_space(), self.some_range());
+        let range = PageRange::new(range.start(), range.len().next_multiple_of(2));
+        let half = range.len() / 2;
+        let (first, ring) = (range.start().number(), self.rings.len());
+        let request = Request {
+            place: Place::At(range.start()),
+            ..request(range.len(), Rights::READ_WRITE, Kind::Ring, Sharing::Shared)
+        };
+        self.rings.push([0; PAGES as usize]);
+        self.add(at, range, request, |page| Cell {
+            is_writable: true,
+            holds: Holds::Ring(first, ring, (page - first) % half),
+        });
+    }
+
+    fn commit(&mut self) {
+        let (at, range) = (self.some_space(), self.some_range());
+        let space = &self.spaces[at];
+        let is_possible = range.iter().all(|page| {
+            let cell = space.cells.get(&page.number());
+            cell.is_some_and(|cell| matches!(cell.holds, Holds::Own(_)))
+        });
+        match space.space.commit(range) {
+            Err(SpaceError::OutOfFrames) if is_possible => {}
+            committed => assert_eq!(committed.is_ok(), is_possible, "{range:?}: {committed:?}"),
+        }
+    }
+
+    /// Copies the words of pages from one space to another, or within one.
+    fn copy(&mut self) {
+        let (from, to) = (self.some_space(), self.some_space());
+        let (source, target) = (self.some_range(), self.some_range());
+        let pages = source.len().min(target.len());
+        let bytes = |at: usize, range: PageRange| Bytes {
+            space: &*self.spaces[at].space,
+            address: range.start().start(),
+            by: Ring::Kernel,
+        };
+        let (read, written) = (bytes(from, source), bytes(to, target));
+        let copied = self.world.memory.copy(&read, &written, pages * 4096);
+        let done = copied.map_or_else(|error| error.transferred / 4096, |()| pages);
+        let mut refusal = None;
+        for page in 0..pages {
+            let (source, target) = (
+                source.start().number() + page,
+                target.start().number() + page,
+            );
+            let expected = self.expected(from, source);
+            let cell = self.spaces[to].cells.get(&target).copied();
+            refusal = match (expected, cell) {
+                (Err(violation), _) => Some(violation),
+                (_, None) => Some(Violation::Unmapped),
+                (_, Some(cell)) if !cell.is_writable => Some(Violation::Forbidden(Access::Write)),
+                _ => None,
+            };
+            match (refusal, expected) {
+                (None, Ok(word)) if page < done => self.hold(to, target, word),
+                _ => break,
+            }
+        }
+        match copied.map_err(|error| error.violation) {
+            Err(Violation::OutOfFrames(_)) => {}
+            copied => assert_eq!(copied.err(), refusal, "{source:?} {target:?}"),
+        }
+    }
+
+    fn sync(&mut self) {
+        if let Some(index) = self.some_object() {
+            assert!(self.world.memory.sync(self.objects[index].id).is_ok());
+        }
+    }
+
+    /// Makes an object smaller, and then as large as before.
+    fn resize_object(&mut self) {
+        let Some(index) = self.some_object() else {
+            return;
+        };
+        let len = 1 + self.random.below(OBJECT_PAGES);
+        let ModelObject { id, words, .. } = &mut self.objects[index];
+        self.world.memory.with_objects(|objects| {
+            let is_file = objects.is_written_back(*id);
+            if !is_file && objects.resize(*id, len).is_ok() {
+                words[len as usize..].fill(0);
+                assert_eq!(objects.resize(*id, OBJECT_PAGES), Ok(len));
+            }
+        });
+    }
+
+    fn hold(&mut self, at: usize, number: u64, value: u64) {
+        let cell = self.spaces[at].cells.get_mut(&number);
+        match &mut cell.expect("it can be written").holds {
+            Holds::Own(word) => *word = value,
+            Holds::Copied(_, _, copy) => *copy = Some(value),
+            Holds::Shared(object, offset) => {
+                self.objects[*object].words[*offset as usize] = value;
+            }
+            Holds::Ring(_, ring, offset) => self.rings[*ring][*offset as usize] = value,
         }
     }
 
@@ -359,7 +520,7 @@ impl Model {
         let number = FIRST + self.random.below(PAGES);
         self.world.enter(&self.spaces[at].space);
         let written = self.world.write(page(number).start(), value);
-        let Some(cell) = self.spaces[at].cells.get_mut(&number) else {
+        let Some(cell) = self.spaces[at].cells.get(&number) else {
             assert_eq!(written, Err(Violation::Unmapped));
             return;
         };
@@ -371,13 +532,7 @@ impl Model {
             Err(Violation::OutOfFrames(_)) => return,
             written => assert_eq!(written, Ok(())),
         }
-        match &mut cell.holds {
-            Holds::Own(word) => *word = value,
-            Holds::Copied(_, _, copy) => *copy = Some(value),
-            Holds::Shared(object, offset) => {
-                self.objects[*object].words[*offset as usize] = value;
-            }
-        }
+        self.hold(at, number, value);
     }
 
     fn read(&mut self) {
@@ -398,6 +553,7 @@ impl Model {
             Holds::Shared(object, offset) | Holds::Copied(object, offset, None) => {
                 self.objects[object].words[offset as usize]
             }
+            Holds::Ring(_, ring, offset) => self.rings[ring][offset as usize],
         })
     }
 
@@ -416,10 +572,7 @@ impl Model {
 
     fn end(mut self) {
         for object in self.objects.iter().filter(|object| object.has_handle) {
-            let drop_handle = |objects: &mut crate::memory::object::Objects<SimMemory>| {
-                objects.drop_handle(object.id);
-            };
-            self.world.memory.with_objects(drop_handle);
+            self.world.memory.drop_handle(object.id);
         }
         self.spaces.clear();
         self.world.enter(&Arc::clone(&self.world.kernel));
@@ -438,9 +591,9 @@ fn rights(is_writable: bool) -> Rights {
     }
 }
 
-fn run(seed: u64, steps: u64, check_every: u64) {
-    std::println!("seed {seed:#x}");
-    let mut model = Model::new(seed);
+fn run(seed: u64, frames: u32, steps: u64, check_every: u64) {
+    std::println!("seed {seed:#x}, {frames} frames");
+    let mut model = Model::new(seed, frames);
     for step in 1..=steps {
         model.step(step);
         if step % check_every == 0 {
@@ -456,7 +609,8 @@ fn run(seed: u64, steps: u64, check_every: u64) {
 #[test]
 fn every_page_reads_as_the_model_says_whatever_happened() {
     for seed in [1, 0xfeed, 0x1234_5678, 0xdead_beef] {
-        run(seed, 2_500, 1);
-        run(seed ^ 0xaaaa_0000, 247_500, 50);
+        run(seed, 600, 2_500, 1);
+        run(seed ^ 0xaaaa_0000, 600, 197_500, 50);
+        run(seed ^ 0x5555_0000, 100, 50_000, 50);
     }
 }

@@ -4,7 +4,8 @@ use super::*;
 use crate::memory::space::transfer::{Bytes, StringError};
 use crate::memory::space::{Fork, TransferError};
 
-fn bytes(space: &Space, address: VirtAddr) -> Bytes<'_, Sim, SimMemory> {
+/// Names bytes of a space, on behalf of the kernel.
+pub(super) fn bytes(space: &Space, address: VirtAddr) -> Bytes<'_, Sim, SimMemory> {
     Bytes {
         space,
         address,
