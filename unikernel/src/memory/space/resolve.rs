@@ -51,6 +51,7 @@ impl<M: Machine, H: FrameMemory> AddressSpace<M, H> {
     ///
     /// The violation; nothing has changed.
     pub(crate) fn resolve(&self, fault: Fault) -> Result<(), Violation> {
+        let mut last = Violation::NoProgress;
         for _ in 0..MOST_ROUNDS {
             let look = self.lock().look(fault);
             match look {
@@ -62,14 +63,12 @@ impl<M: Machine, H: FrameMemory> AddressSpace<M, H> {
                 Ok(Look::Object) => match (self.memory().object_repairs().resolve)(self, fault) {
                     Ok(Step::Done) => return Ok(()),
                     Ok(Step::LookAgain) => {}
-                    Err(Violation::OutOfFrames(error)) => self.make_room(error)?,
-                    Err(violation) => return Err(violation),
+                    Err(violation) => last = self.make_room(violation)?,
                 },
-                Err(Violation::OutOfFrames(error)) => self.make_room(error)?,
-                Err(violation) => return Err(violation),
+                Err(violation) => last = self.make_room(violation)?,
             }
         }
-        Err(Violation::NoProgress)
+        Err(last)
     }
 
     fn forget(&self, page: Page) {
@@ -80,12 +79,13 @@ impl<M: Machine, H: FrameMemory> AddressSpace<M, H> {
         });
     }
 
-    /// Pages out what can go, or says that nothing can.
+    /// Pages out what can go, if it is frames that are missing. What goes may be what the next round needs; then there is no end, and
+    /// the violation is what was the matter after all.
     #[cold]
-    fn make_room(&self, error: AllocateError) -> Result<(), Violation> {
-        match self.memory().page_out(PAGES_OUT) {
-            0 => Err(Violation::OutOfFrames(error)),
-            _ => Ok(()),
+    fn make_room(&self, violation: Violation) -> Result<Violation, Violation> {
+        match violation {
+            Violation::OutOfFrames(_) if self.memory().page_out(PAGES_OUT) > 0 => Ok(violation),
+            _ => Err(violation),
         }
     }
 }

@@ -14,6 +14,7 @@ mod model;
 mod objects;
 mod regions;
 mod regressions;
+mod sweeps;
 mod switching;
 mod transfers;
 
@@ -98,6 +99,15 @@ impl World {
 
     fn execute(&self, address: VirtAddr) -> Result<(), Violation> {
         self.access(|sim| sim.execute(address, sim::Ring::Kernel))
+    }
+
+    /// Accesses an address, writing 9 if it is a write.
+    fn access_at(&self, address: VirtAddr, access: Access) -> Result<(), Violation> {
+        match access {
+            Access::Read => self.read(address).map(drop),
+            Access::Write => self.write(address, 9),
+            Access::Execute => self.execute(address),
+        }
     }
 
     /// Accesses memory as a processor does: again after each fault that was resolved.
