@@ -355,7 +355,7 @@ fn what_has_no_frames_to_share_is_not_reserved_as_shared() {
 }
 
 std::thread_local! {
-    /// What is done while an object ends.
+    /// What is done while a pager ends, with no lock held.
     static AT_END: RefCell<Option<Box<dyn Fn()>>> = const { RefCell::new(None) };
 }
 
@@ -382,8 +382,10 @@ impl Pager for Ending {
     fn keeping(&self) -> Keeping {
         Keeping::InMemory
     }
+}
 
-    fn release(&self) {
+impl Drop for Ending {
+    fn drop(&mut self) {
         AT_END.with_borrow(|act| act.as_ref().expect("it was set")());
     }
 }
