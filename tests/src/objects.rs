@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use unikernel::memory::pager::{Compressed, Keeping, Pager, PagerError, Supply, Zeros};
 use unikernel::memory::{
     Object, ObjectError, OwnedFrames, Private, Region, ReserveError, Rights, Shared, Space,
-    TransferError, Violation,
+    TransferError, Violation, describe_regions, regions_as_json,
 };
 use unikernel::prelude::*;
 use unikernel::test::probe;
@@ -579,6 +579,25 @@ fn an_object_shrinks_and_grows_while_nobody_shows_what_goes() {
         let memory = show(&object);
         assert_eq!((read(&memory, 0), read(&memory, 1)), (1, 0));
     });
+}
+
+/// Proves M116.
+#[unikernel::test]
+fn objects_are_in_the_description_of_memory() {
+    let object = Object::named("dumped", 3 * PAGE, Zeros).expect("the name is free");
+    let (mut first, _second) = (show(&object), show(&object));
+    write(&mut first, 1, 1);
+
+    let (table, json) = (
+        describe_regions().to_string(),
+        regions_as_json().to_string(),
+    );
+
+    let line = table.lines().find(|line| line.ends_with(", zeros, dumped"));
+    let words: Vec<_> = line.expect("it has a line").split_whitespace().collect();
+    assert_eq!(words[..8], ["3", "12", "KiB", "1", "1", "0", "1", "2"]);
+    let members = "\"name\":\"dumped\",\"pager\":\"zeros\",\"pages\":3,\"resident\":1,\"dirty\":1";
+    assert!(json.contains(members), "{json}");
 }
 
 /// Fails the first, the second, … allocation of a frame by `operation` until it succeeds. Each failure must leave frames and

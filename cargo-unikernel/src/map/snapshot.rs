@@ -22,6 +22,8 @@ pub struct Snapshot {
     pub spaces: Vec<Space>,
     /// Parts of the kernel's half, from the lowest up.
     pub kernel: Vec<Part>,
+    /// Contents that regions show, or that somebody keeps.
+    pub objects: Vec<Object>,
 }
 
 /// What frames are used for.
@@ -136,6 +138,23 @@ pub struct Part {
     pub mapped: u64,
     /// What may be done with it: four letters or dashes.
     pub rights: String,
+}
+
+/// Contents that outlive the regions that show them.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+pub struct Object {
+    /// What regions call it.
+    pub id: String,
+    /// What others open it by, if it has a name.
+    pub name: Option<String>,
+    /// Where its contents come from.
+    pub pager: String,
+    /// How many pages it has.
+    pub pages: u64,
+    /// How many of them have a frame of its own.
+    pub resident: u64,
+    /// How many regions show it.
+    pub mappings: u64,
 }
 
 /// Why a text is not understood.
@@ -293,7 +312,11 @@ pub(super) mod tests {
             {"name":"the heap","start":"0xffff800000000000","pages":64,"mapped":64,"rights":"rw--"},
             {"name":"text","start":"0xffffffff80200000","pages":40,"mapped":40,"rights":"r-x-"},
             {"name":"the boot stack","start":"0xffffffff80229000","pages":256,"mapped":256,"rights":"rw--"}],
-        "objects":[]}"#;
+        "objects":[
+            {"id":"3.1","name":"book","pager":"bytes","pages":20,"resident":16,"dirty":0,"out":0,
+             "handles":1,"mappings":1,"depth":1},
+            {"id":"4.0","name":null,"pager":"zeros","pages":1,"resident":0,"dirty":0,"out":0,
+             "handles":1,"mappings":0,"depth":1}]}"#;
 
     #[test]
     fn what_an_image_writes_is_understood() {

@@ -2,7 +2,7 @@
 
 use super::snapshot::{Snapshot, shown_address, size};
 
-/// Returns a line for each region, and one for frames.
+/// Returns a line for each region and each object, and one for frames.
 pub(crate) fn table(snapshot: &Snapshot) -> String {
     let mut text = String::new();
     for space in &snapshot.spaces {
@@ -29,8 +29,27 @@ pub(crate) fn table(snapshot: &Snapshot) -> String {
             );
         }
     }
+    for object in &snapshot.objects {
+        let name = object.name.as_deref().unwrap_or("unnamed");
+        text += &format!(
+            "object {:<13} {:>10}      {:<9} {:>8} filled  {}, mapped {}\n",
+            object.id,
+            size(object.pages),
+            object.pager.escape_debug(),
+            size(object.resident),
+            name.escape_debug(),
+            times(object.mappings)
+        );
+    }
     let (free, total) = (snapshot.frames.free, snapshot.frames.total);
     text + &format!("memory: {} of {} free\n", size(free), size(total))
+}
+
+fn times(count: u64) -> String {
+    match count {
+        1 => "once".to_owned(),
+        count => format!("{count} times"),
+    }
 }
 
 #[cfg(test)]
@@ -52,6 +71,14 @@ mod tests {
             "0x10000 256 KiB rw-- stack 16 KiB mapped stack of main"
         );
         assert_eq!(lines[4].join(" "), "space 1: no region");
-        assert_eq!(lines[5].join(" "), "memory: 2.3 MiB of 3.9 MiB free");
+        assert_eq!(
+            lines[5].join(" "),
+            "object 3.1 80 KiB bytes 64 KiB filled book, mapped once"
+        );
+        assert_eq!(
+            lines[6].join(" "),
+            "object 4.0 4 KiB zeros 0 KiB filled unnamed, mapped 0 times"
+        );
+        assert_eq!(lines[7].join(" "), "memory: 2.3 MiB of 3.9 MiB free");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::node::{Node, Slot};
 use super::pager::Keeping;
-use super::{ObjectId, Objects};
+use super::{ObjectId, Objects, View};
 use crate::memory::frame::PoolHost;
 use crate::memory::page::Frame;
 use crate::memory::region::Name;
@@ -34,25 +34,37 @@ pub(crate) struct Description {
 
 impl<H: PoolHost> Objects<H> {
     /// Returns every object.
+    #[cfg(test)]
     pub(crate) fn describe(&self) -> impl Iterator<Item = Description> {
-        (0..).zip(&self.views).filter_map(|(index, place)| {
+        let after = |before: &Description| self.describe_next(before.id.place() + 1);
+        core::iter::successors(self.describe_next(0), after)
+    }
+
+    /// Returns the first object in a place or behind it.
+    pub(crate) fn describe_next(&self, place: u32) -> Option<Description> {
+        let mut places = (0..).zip(&self.views).skip(place as usize);
+        places.find_map(|(index, place)| {
             let view = place.content.as_ref()?;
-            let node = self.node(view.top);
-            let count =
-                |is: fn(&Slot) -> bool| node.slots.iter().filter(|slot| is(slot)).count() as u64;
-            Some(Description {
-                id: ObjectId::new(index, place.generation),
-                name: view.name,
-                pager: node.pager.name(),
-                len_pages: view.len_pages,
-                resident_pages: count(|slot| slot.frame().is_some()),
-                dirty_pages: count(|slot| matches!(slot, Slot::Dirty(_))),
-                out_pages: count(|slot| *slot == Slot::Out),
-                handles: view.handles,
-                mappings: view.mappings.len(),
-                depth: self.chain(view.top).count() as u64,
-            })
+            Some(self.describe_view(ObjectId::new(index, place.generation), view))
         })
+    }
+
+    fn describe_view(&self, id: ObjectId, view: &View) -> Description {
+        let node = self.node(view.top);
+        let count =
+            |is: fn(&Slot) -> bool| node.slots.iter().filter(|slot| is(slot)).count() as u64;
+        Description {
+            id,
+            name: view.name,
+            pager: node.pager.name(),
+            len_pages: view.len_pages,
+            resident_pages: count(|slot| slot.frame().is_some()),
+            dirty_pages: count(|slot| matches!(slot, Slot::Dirty(_))),
+            out_pages: count(|slot| *slot == Slot::Out),
+            handles: view.handles,
+            mappings: view.mappings.len(),
+            depth: self.chain(view.top).count() as u64,
+        }
     }
 
     /// Returns every frame of every object.

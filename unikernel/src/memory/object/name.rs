@@ -16,6 +16,11 @@ impl ObjectId {
         Self { index, generation }
     }
 
+    /// Returns the number of its place, which no other object has as long as it lives.
+    pub(crate) const fn place(self) -> u32 {
+        self.index
+    }
+
     pub(super) const fn index(self) -> usize {
         self.index as usize
     }

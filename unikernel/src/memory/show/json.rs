@@ -7,7 +7,8 @@
 //!   {"start":"0x10000","pages":64,"rights":"rw--","sharing":"private","name":"stack of main","is_locked":false,
 //!    "counters":{"regular":3,"cached":0,"copy_on_write":0},"kind":"stack"},…]},…],
 //!  "kernel":[{"name":"the heap","start":"0xffff800000000000","pages":64,"mapped":64,"rights":"rw--"},…],
-//!  "objects":[]}
+//!  "objects":[{"id":"0.0","name":"board","pager":"zeros","pages":4,"resident":1,"dirty":1,"out":0,"handles":1,
+//!   "mappings":2,"depth":1},…]}
 //! ```
 //!
 //! | kind | what else it has |
@@ -17,6 +18,9 @@
 //! | `object` | `object`, `offset_pages` |
 //! | `guarded` | `section_pages`, `sections`, `sections_used` |
 //!
+//! An object's `id` is what a region's `object` says; its `name` is `null` if it has none. `resident` and `dirty` are pages of its own:
+//! what it shares with snapshots is behind it, at a `depth` of 2 or more.
+//!
 //! Addresses are text, as not every reader of JSON has numbers of 64 bits. Who adds to this keeps the version; who changes or removes
 //! something raises it.
 
@@ -25,6 +29,7 @@ use core::fmt::{self, Formatter, Result, Write};
 use super::Listener;
 use super::rows::{Make, Part, Row, address};
 use crate::memory::frame::{Totals, Use};
+use crate::memory::object::Description;
 
 /// What this form is.
 const VERSION: u32 = 1;
@@ -123,8 +128,36 @@ impl Listener for Json<'_, '_> {
         )
     }
 
+    fn objects(&mut self) -> Result {
+        self.has_elements = false;
+        self.out.write_str("],\n\"objects\":[")
+    }
+
+    fn object(&mut self, object: &Description) -> Result {
+        self.begin_element()?;
+        write!(self.out, "\"id\":\"{}\",\"name\":", object.id)?;
+        match &object.name {
+            Some(name) => write!(self.out, "{}", Text(name.as_str()))?,
+            None => self.out.write_str("null")?,
+        }
+        write!(self.out, ",\"pager\":{}", Text(object.pager))?;
+        let members = [
+            ("pages", object.len_pages),
+            ("resident", object.resident_pages),
+            ("dirty", object.dirty_pages),
+            ("out", object.out_pages),
+            ("handles", u64::from(object.handles)),
+            ("mappings", object.mappings as u64),
+            ("depth", object.depth),
+        ];
+        for (name, number) in members {
+            write!(self.out, ",\"{name}\":{number}")?;
+        }
+        self.out.write_char('}')
+    }
+
     fn end(&mut self) -> Result {
-        self.out.write_str("],\n\"objects\":[]}")
+        self.out.write_str("]}")
     }
 }
 

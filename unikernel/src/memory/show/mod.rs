@@ -1,7 +1,7 @@
 //! Everything that is in memory, told in order: as a table for people, and as JSON for programs.
 //!
 //! ```text
-//!   Memory ──> walk ──> Listener: frames, space, region, region, …, part, part, …
+//!   Memory ──> walk ──> Listener: frames, space, region, region, …, part, part, …, object, object, …
 //!                         ├─ table.rs   what `dump_regions` prints
 //!                         ├─ json.rs    what `regions_as_json` writes, and `cargo unikernel map` draws
 //!                         └─ Nobody     finds out first whether anybody is in the way
@@ -32,6 +32,7 @@ use super::MEMORY;
 use super::address::VirtAddr;
 use super::frame::{FrameMemory, Totals};
 use super::machine::Machine;
+use super::object::Description;
 use super::page::{ENTRIES, Level, PAGE_SIZE, Page, PageRange};
 use super::space::{AddressSpace, Busy, Memory, View};
 use super::table::runs::Run;
@@ -49,7 +50,9 @@ pub fn dump_regions() {
 }
 
 /// Describes what frames are used for, every region of every address space, and the parts of the kernel's half: where, how large,
-/// with which rights, of which kind, how a fork treats it, how many pages are mapped and in which way, and the name.
+/// with which rights, of which kind, how a fork treats it, how many pages are mapped and in which way, and the name. Then every
+/// object: its pager, its pages, how many of them have frames, were changed, and are out, who has it, and how many layers of
+/// snapshots it looks through.
 ///
 /// The text is the word `busy` if somebody is changing any of this.
 ///
@@ -108,6 +111,10 @@ trait Listener {
     fn kernel_half(&mut self) -> fmt::Result;
     /// A part of that half, above those before.
     fn part(&mut self, part: &Part) -> fmt::Result;
+    /// The objects begin.
+    fn objects(&mut self) -> fmt::Result;
+    /// An object.
+    fn object(&mut self, object: &Description) -> fmt::Result;
     /// That was all.
     fn end(&mut self) -> fmt::Result;
 }
@@ -129,6 +136,12 @@ impl Listener for Nobody {
         Ok(())
     }
     fn part(&mut self, _: &Part) -> fmt::Result {
+        Ok(())
+    }
+    fn objects(&mut self) -> fmt::Result {
+        Ok(())
+    }
+    fn object(&mut self, _: &Description) -> fmt::Result {
         Ok(())
     }
     fn end(&mut self) -> fmt::Result {
@@ -198,7 +211,19 @@ impl<M: Machine, H: FrameMemory> Shown<M, H> {
         if let Some(space) = self.kernel()? {
             self.tell_parts(&space, listener)?;
         }
+        self.tell_objects(listener)?;
         listener.end()?;
+        Ok(())
+    }
+
+    /// Tells the objects, each as it is when it is its turn.
+    fn tell_objects(&self, listener: &mut dyn Listener) -> Result<(), Stop> {
+        listener.objects()?;
+        let mut place = 0;
+        while let Some(object) = self.memory.try_object(place)? {
+            listener.object(&object)?;
+            place = object.id.place() + 1;
+        }
         Ok(())
     }
 

@@ -5,6 +5,10 @@
 //! space 0, the kernel's
 //!               from      pages       size rights sharing  regular  cached     cow  name, kind
 //!            0x10000         64    256 KiB rw--   private        3       0       0  stack of main, stack
+//! …
+//! objects
+//!      pages       size   resident      dirty        out handles mappings depth  number, pager, name
+//!          4     16 KiB          1          1          0       1        2     1  0.0, zeros, board
 //! ```
 
 use core::fmt::{self, Formatter, Result};
@@ -12,6 +16,7 @@ use core::fmt::{self, Formatter, Result};
 use super::Listener;
 use super::rows::{Part, Row, Size, address};
 use crate::memory::frame::Totals;
+use crate::memory::object::Description;
 
 /// Writes a table.
 pub(super) struct Table<'a, 'f>(pub(super) &'a mut Formatter<'f>);
@@ -65,6 +70,34 @@ impl Listener for Table<'_, '_> {
         let range = Range(address(part.pages.start()), part.pages.len());
         let (rights, mapped, name) = (part.rights, part.mapped, part.name);
         writeln!(self.0, "{range} {rights}   {mapped:>16}  {name}")
+    }
+
+    fn objects(&mut self) -> Result {
+        writeln!(self.0, "objects")?;
+        writeln!(
+            self.0,
+            "{:>10} {:>10} {:>10} {:>10} {:>10} {:>7} {:>8} {:>5}  number, pager, name",
+            "pages", "size", "resident", "dirty", "out", "handles", "mappings", "depth"
+        )
+    }
+
+    fn object(&mut self, object: &Description) -> Result {
+        let pages = object.len_pages;
+        write!(self.0, "{pages:>10} {}", Size { pages })?;
+        write!(
+            self.0,
+            " {:>10} {:>10} {:>10}",
+            object.resident_pages, object.dirty_pages, object.out_pages
+        )?;
+        write!(
+            self.0,
+            " {:>7} {:>8} {:>5}  {}, {}",
+            object.handles, object.mappings, object.depth, object.id, object.pager
+        )?;
+        match &object.name {
+            Some(name) => writeln!(self.0, ", {name}"),
+            None => writeln!(self.0),
+        }
     }
 
     fn end(&mut self) -> Result {

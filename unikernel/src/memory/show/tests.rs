@@ -12,6 +12,7 @@ use super::{BATCH, Shown};
 use crate::memory::fault::{Fault, Ring};
 use crate::memory::frame::FramePool;
 use crate::memory::machine::Machine;
+use crate::memory::object::pager::Zeros;
 use crate::memory::page::{
     Access, Frame, FrameRange, MemoryType, Page, PageRange, PageSize, Rights,
 };
@@ -293,6 +294,68 @@ proptest::proptest! {
 
         proptest::prop_assert_eq!(serde_json::from_str::<String>(&quoted).ok(), Some(text));
     }
+}
+
+/// Proves M116.
+#[test]
+fn every_object_is_told_with_who_has_it_and_what_of_it_is_in_memory() {
+    let world = World::new();
+    let memory = world.shown.memory;
+    let board = memory.with_objects(|objects| {
+        let zeros = objects
+            .create(8, Arc::new(Zeros), None)
+            .expect("there is heap");
+        objects.drop_handle(zeros);
+        objects.create(8, Arc::new(Zeros), Some("a \"board\""))
+    });
+    let board = board.expect("there is heap");
+    let kind = Kind::Object {
+        object: board,
+        offset_pages: 2,
+    };
+    let range = world.reserve("window", 4, kind, Sharing::Shared);
+    world.touch(range, 0, Access::Write);
+    world.touch(range, 1, Access::Write);
+    let snapshot = memory.snapshot(board).expect("there is heap");
+    world.touch(range, 1, Access::Write);
+
+    let (told, table) = (world.value(), world.table());
+
+    let id = board.to_string();
+    let expected = serde_json::json!([
+        {
+            "id": id, "name": "a \"board\"", "pager": "zeros", "pages": 8, "resident": 1, "dirty": 1,
+            "out": 0, "handles": 1, "mappings": 1, "depth": 2,
+        },
+        {
+            "id": snapshot.to_string(), "name": null, "pager": "zeros", "pages": 8, "resident": 2, "dirty": 2,
+            "out": 0, "handles": 1, "mappings": 0, "depth": 1,
+        },
+    ]);
+    assert_eq!(told["objects"], expected);
+    assert_eq!(told["spaces"][0]["regions"][0]["object"], id);
+    let line = format!("8 32 KiB 1 1 0 1 1 2 {id}, zeros, a \"board\"");
+    let lines = table.lines().map(|line| line.split_whitespace());
+    assert!(
+        lines
+            .map(|words| words.collect::<Vec<_>>().join(" "))
+            .any(|told| told == line),
+        "{table}"
+    );
+}
+
+/// Proves M116.
+#[test]
+fn while_somebody_has_the_objects_all_that_is_said_is_busy() {
+    let world = World::new();
+
+    let meanwhile = world
+        .shown
+        .memory
+        .with_objects(|_| (world.json(), world.table()));
+
+    assert_eq!(meanwhile, ("busy".into(), "busy".into()));
+    assert_eq!(world.value()["objects"], serde_json::json!([]));
 }
 
 /// Proves M116.

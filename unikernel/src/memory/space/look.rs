@@ -6,6 +6,7 @@ use super::check::count_run;
 use super::{AddressSpace, Locked, Memory};
 use crate::memory::frame::FrameMemory;
 use crate::memory::machine::Machine;
+use crate::memory::object::Description;
 use crate::memory::page::PageRange;
 use crate::memory::region::{Counters, Region};
 use crate::memory::table::runs::Run;
@@ -31,6 +32,12 @@ impl<M: Machine, H: FrameMemory> Memory<M, H> {
             .list
             .get(number as usize)
             .and_then(|place| place.as_ref()?.upgrade()))
+    }
+
+    /// Returns what there is to tell of the first object in a place or behind it, if there is one.
+    pub(crate) fn try_object(&self, place: u32) -> Result<Option<Description>, Busy> {
+        let objects = self.objects.try_lock().ok_or(Busy)?;
+        Ok(objects.describe_next(place))
     }
 }
 
