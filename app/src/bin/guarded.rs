@@ -1,10 +1,12 @@
 //! Fills a buffer that lies between two guards, then one byte more: the machine says who did what, and ends with code 102.
 //! Prints:
 //!
+//! ```text
 //!     the first buffer ends where its guard starts: true
 //!     64 KiB are filled: 16 frames
 //!     fault: write to address … in the guard of buffers
 //!     …overflow at app/src/bin/guarded.rs:…
+//! ```
 
 #![no_std]
 #![no_main]

@@ -1,5 +1,6 @@
 //! Memory that two share who know nothing of each other but a name. Prints:
 //!
+//! ```text
 //!     the first makes the board, and shows it at 0x…
 //!     somebody else tries as well: object: there is one called "board" already
 //!     the second opens it, and shows it at 0x…, which is another address: true
@@ -8,6 +9,7 @@
 //!     the first lets go; the second still reads "answered by the second"
 //!     the second lets go: object: none is called "board"
 //!     the name is free again: true
+//! ```
 
 #![no_std]
 #![no_main]

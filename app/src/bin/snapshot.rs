@@ -1,7 +1,8 @@
 //! Contents as they were: an object, a snapshot of it, and what is written to either later. Prints:
 //!
+//! ```text
 //!     an object of 64 pages: 0 frames
-//!     memory that shows it: 3 frames
+//!     memory that shows it: … frames
 //!     text on two of them: 2 frames
 //!     a snapshot: 0 frames
 //!     memory that shows it: 0 frames
@@ -9,6 +10,9 @@
 //!     other text on page 1 of the snapshot: 1 frame
 //!     the object shows "Hello, object" and "second page"
 //!     the snapshot shows "first page" and "Hello, snapshot"
+//! ```
+//!
+//! What the memory costs first are tables, and records of frames if those it takes are the first of their zone.
 
 #![no_std]
 #![no_main]
