@@ -31,7 +31,7 @@
 //! | how are frames and page tables handled? | [`memory`] |
 //! | what does a page-table entry look like? | `memory/table/entry.rs` |
 //! | what is at this address? | `arch/x86_64/address.rs`, or [`memory::dump`] |
-//! | which regions are there? | [`memory::dump_regions`] |
+//! | which regions and objects are there? | [`memory::dump_regions`] |
 //! | how do tests run inside the kernel? | [`test`](mod@test) |
 //! | what touches registers and ports? | `arch/` |
 //! | which lock may be taken under which? | `sync/mod.rs` |
@@ -92,6 +92,11 @@ mod trap;
 pub use self::environment::{Module, args, module, modules};
 pub use self::exit::{ExitCode, Termination};
 pub use unikernel_macros::{bench, main, test};
+
+/// What the front page of the project shows compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct FrontPage;
 
 #[doc(hidden)]
 pub mod __private {

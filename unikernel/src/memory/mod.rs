@@ -5,9 +5,13 @@
 //! | `frame` | physical frames: who has which, and how many are left |
 //! | `table` | page tables: what is mapped where, one body for all levels |
 //! | `region` | promises about pages: what an address space has where, before anything is mapped |
+//! | `object` | contents that outlive mappings: where they come from, snapshots, names |
+//! | `fault` | what a page fault means: a decision, without effects |
+//! | `space` | regions, tables and objects under their locks: faults repaired, forks, copies |
 //! | `window` | temporary mappings: a frame made visible for a moment, on one CPU |
 //! | `root` | whole sets of tables, as an application edits them |
 //! | `handle` | memory as an application holds it: [`Region`] and its siblings |
+//! | `show` | all there is, as a table and as JSON |
 //!
 //! Words: a *page* is virtual, a *frame* is physical, a *leaf* maps one onto the other; addresses are in bytes.
 

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! It may be asked for at any time, in the middle of anything. So no lock is waited for: if somebody holds one, all that is said is
-//! `busy`. And no lock is held while text is made: regions and runs are copied some at a time, so a description may be formatted into
-//! anything, and a line was true when it was read. Nothing is allocated.
+//! `busy`. And no lock is held while text is made: regions and runs are copied some at a time, objects one at a time, so a
+//! description may be formatted into anything, and a line was true when it was read. Nothing is allocated.
 //!
 //! `answer.rs` is how a running image is asked from outside.
 
@@ -57,9 +57,7 @@ pub fn dump_regions() {
 /// The text is the word `busy` if somebody is changing any of this.
 ///
 /// ```no_run
-/// use unikernel::prelude::*;
-///
-/// println!("{}", unikernel::memory::describe_regions());
+/// unikernel::println!("{}", unikernel::memory::describe_regions());
 /// ```
 #[must_use]
 pub fn describe_regions() -> impl fmt::Display {
