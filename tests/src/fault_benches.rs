@@ -193,7 +193,7 @@ fn fork_64_mib(bencher: &mut Bencher) {
 /// Looks a region up among so many.
 fn look_up(bencher: &mut Bencher, count: u64) {
     let alternating = |index: u64| {
-        if index % 2 == 0 {
+        if index.is_multiple_of(2) {
             Rights::READ
         } else {
             Rights::READ_WRITE

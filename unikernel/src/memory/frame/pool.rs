@@ -112,7 +112,7 @@ impl<H: PoolHost> FramePool<H> {
     /// # Errors
     ///
     /// When the frame is not allocated, or somebody maps it.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn give_back(&self, frame: Frame) -> Result<(), FreeError> {
         if self.cache_again(number(frame)) {
             Ok(())
@@ -179,7 +179,7 @@ impl<H: PoolHost> FramePool<H> {
         self.fail_in.load(Ordering::Relaxed) != 0
     }
 
-    #[inline(always)]
+    #[inline]
     fn cache(&self) -> impl DerefMut<Target = Cache> {
         self.caches[self.host.cpu() % MOST_CPUS].lock()
     }
@@ -217,7 +217,6 @@ impl<H: PoolHost> FramePool<H> {
     }
 
     /// Takes a frame back into the cache. Returns whether it was allocated and not mapped.
-    #[inline(always)]
     fn cache_again(&self, number: u32) -> bool {
         let Some(record) = self.zones.find(number) else {
             return false;

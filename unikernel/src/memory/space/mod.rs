@@ -97,9 +97,6 @@ struct Spaces<M: Machine + 'static, H: FrameMemory + 'static> {
     list: Vec<Option<Weak<AddressSpace<M, H>>>>,
 }
 
-/// The number of a space that has none yet.
-const NO_NUMBER: u32 = u32::MAX;
-
 /// Regions and the tables that show them.
 pub(crate) struct AddressSpace<M: Machine + 'static, H: FrameMemory + 'static> {
     memory: &'static Memory<M, H>,
@@ -143,13 +140,14 @@ impl<M: Machine, H: FrameMemory> Memory<M, H> {
         root: Frame,
         bounds: PageRange,
     ) -> Result<&'static Arc<AddressSpace<M, H>>, SpaceError> {
-        let kernel = self.register(AddressSpace {
+        let number = self.take_number()?;
+        let kernel = self.enter(AddressSpace {
             memory: self,
-            number: NO_NUMBER,
+            number,
             root,
             is_kernel: true,
             regions: SpinLock::new(RegionMap::new(bounds)),
-        })?;
+        });
         // Held for good: it never ends.
         let kernel: &'static _ = Box::leak(Box::new(kernel));
         Ok(self.kernel.call_once(|| kernel))
@@ -170,36 +168,41 @@ impl<M: Machine, H: FrameMemory> Memory<M, H> {
         &'static self,
         kernel: &AddressSpace<M, H>,
     ) -> Result<Arc<AddressSpace<M, H>>, SpaceError> {
+        let number = self.take_number()?;
         let locked = kernel.lock();
         let bounds = locked.regions.bounds();
-        let root = locked.tables().create_sharing()?.root();
+        let created = locked.tables().create_sharing();
         drop(locked);
-        self.register(AddressSpace {
+        let root = created.inspect_err(|_| self.free_number(number))?.root();
+        Ok(self.enter(AddressSpace {
             memory: self,
-            number: NO_NUMBER,
+            number,
             root,
             is_kernel: false,
             regions: SpinLock::new(RegionMap::new(bounds)),
-        })
+        }))
     }
 
-    /// Enters a space under a number that no other has, also none that is ending right now: objects know spaces by their numbers.
-    fn register(
-        &'static self,
-        mut space: AddressSpace<M, H>,
-    ) -> Result<Arc<AddressSpace<M, H>>, SpaceError> {
+    /// Takes a number that no space has, also none that is ending right now: objects know spaces by their numbers.
+    fn take_number(&self) -> Result<u32, SpaceError> {
         let mut spaces = self.spaces.lock();
         let list = &mut spaces.list;
-        let number = list.iter().position(Option::is_none);
-        let number = number.unwrap_or(list.len());
+        let free = list.iter().position(Option::is_none);
+        let number = free.unwrap_or(list.len());
         if number == list.len() {
             list.try_reserve(1).map_err(|_| SpaceError::OutOfMemory)?;
             list.push(None);
         }
-        space.number = number as u32;
+        list[number] = Some(Weak::new());
+        Ok(number as u32)
+    }
+
+    /// Enters a space under its number.
+    fn enter(&self, space: AddressSpace<M, H>) -> Arc<AddressSpace<M, H>> {
+        let number = space.number as usize;
         let space = Arc::new(space);
-        list[number] = Some(Arc::downgrade(&space));
-        Ok(space)
+        self.spaces.lock().list[number] = Some(Arc::downgrade(&space));
+        space
     }
 
     /// Lets the number of a space that has ended be used again.

@@ -179,7 +179,7 @@ fn committing_keeps_what_it_has_given() {
 
         assert_eq!(committed.is_ok(), is_through, "{nth}");
         assert!(is_through || committed == Err(SpaceError::OutOfFrames));
-        assert_eq!(world.kernel.commit(range).is_ok(), true);
+        assert!(world.kernel.commit(range).is_ok());
         assert_eq!(world.free(), before - 8);
         assert_eq!(world.kernel.discard(range), Ok(8));
         assert_eq!(world.pool.totals().used_for(Use::User), used);
