@@ -82,14 +82,15 @@ impl<H: PoolHost> Objects<H> {
         }
     }
 
-    /// Learns what became of a page that was to be written back. Returns the answer.
+    /// Learns what became of a page that was to be written back. Returns the answer. The caller drops the page when it holds no lock:
+    /// it may be the last that has its pager.
     pub(crate) fn written_back(
         &mut self,
-        page: PageOut,
+        page: &PageOut,
         answer: Result<(), PagerError>,
     ) -> Result<(), PagerError> {
         if answer.is_err()
-            && let Some(number) = self.holder(&page)
+            && let Some(number) = self.holder(page)
         {
             self.node_mut(number)
                 .set(page.offset, Slot::Dirty(page.frame));
@@ -123,11 +124,11 @@ impl<H: PoolHost> Objects<H> {
     }
 
     /// Learns what became of a page that was to go out. Returns whether its frame is free now: not if somebody used it meanwhile,
-    /// or the pager refused.
-    pub(crate) fn paged_out(&mut self, page: PageOut, answer: Result<(), PagerError>) -> bool {
+    /// or the pager refused. The page is dropped as in [`written_back`](Self::written_back).
+    pub(crate) fn paged_out(&mut self, page: &PageOut, answer: Result<(), PagerError>) -> bool {
         self.drop_share(page.frame);
-        let Some(number) = self.holder(&page) else {
-            self.forget_if_in_memory(&page);
+        let Some(number) = self.holder(page) else {
+            self.forget_if_in_memory(page);
             return false;
         };
         let is_unused = self.pool.map_count(page.frame) == Ok(1);

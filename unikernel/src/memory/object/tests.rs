@@ -104,7 +104,7 @@ impl World {
             self.pool.host().edit(page.frame(), &mut |contents| {
                 answer = page.pager().page_out(page.offset_pages(), contents);
             });
-            freed += usize::from(self.objects.paged_out(page, answer));
+            freed += usize::from(self.objects.paged_out(&page, answer));
         }
         freed
     }

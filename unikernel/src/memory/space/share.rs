@@ -57,7 +57,7 @@ impl<M: Machine, H: FrameMemory> Memory<M, H> {
                 // In this order: who writes before this is in what goes out, who writes after makes the page dirty again.
                 self.seal_page(object, dirty);
                 let answer = self.send(&page);
-                self.objects.lock().written_back(page, answer)?;
+                self.objects.lock().written_back(&page, answer)?;
                 written += 1;
             }
             offset = dirty + 1;
@@ -96,7 +96,7 @@ impl<M: Machine, H: FrameMemory> Memory<M, H> {
                 } else {
                     Ok(())
                 };
-                freed += usize::from(self.objects.lock().paged_out(page, answer));
+                freed += usize::from(self.objects.lock().paged_out(&page, answer));
             }
         }
         freed

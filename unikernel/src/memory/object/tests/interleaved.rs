@@ -72,7 +72,7 @@ fn a_change_that_is_refused_after_its_node_was_merged_is_still_to_be_written_bac
 
     world.objects.drop_handle(original);
     let refusal = PagerError::Failed("the disk is gone");
-    let answer = world.objects.written_back(page, Err(refusal));
+    let answer = world.objects.written_back(&page, Err(refusal));
 
     assert_eq!(answer, Err(refusal));
     assert_eq!(world.objects.next_dirty(snapshot, 0), Some(0));

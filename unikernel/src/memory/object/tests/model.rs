@@ -66,7 +66,7 @@ fn one_step(world: &mut World, random: &mut Random, objects: &mut Vec<Expected>,
         5 if !objects.is_empty() => {
             if let Some(page) = world.objects.take_dirty(objects[chosen].id, page) {
                 let answer = Err(super::super::PagerError::NotYet);
-                let _dirty_again = world.objects.written_back(page, answer);
+                let _dirty_again = world.objects.written_back(&page, answer);
             }
         }
         _ if !objects.is_empty() => {

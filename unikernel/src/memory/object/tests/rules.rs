@@ -276,10 +276,10 @@ fn a_page_is_dirty_from_its_first_write_until_it_is_taken() {
     assert_eq!(dirty(&world), [2, 6]);
 
     let page = world.objects.take_dirty(object, 2).expect("it is dirty");
-    assert_eq!(world.objects.written_back(page, Ok(())), Ok(()));
+    assert_eq!(world.objects.written_back(&page, Ok(())), Ok(()));
     let page = world.objects.take_dirty(object, 6).expect("it is dirty");
     let failed = Err(super::super::PagerError::OutOfMemory);
-    assert_eq!(world.objects.written_back(page, failed), failed);
+    assert_eq!(world.objects.written_back(&page, failed), failed);
 
     assert_eq!(dirty(&world), [6]);
     world.write(object, 2, 2);
@@ -329,7 +329,7 @@ fn a_page_may_be_written_in_place_only_after_a_write() {
     world.objects.drop_handle(snapshot);
     assert!(is_in_place(&world));
     let page = world.objects.take_dirty(object, 0).expect("it is dirty");
-    assert_eq!(world.objects.written_back(page, Ok(())), Ok(()));
+    assert_eq!(world.objects.written_back(&page, Ok(())), Ok(()));
     assert!(!is_in_place(&world), "its next change has to be noticed");
 }
 
