@@ -1,6 +1,7 @@
 //! Defects of older systems that show only where regions, objects, tables and frames meet. What each system did wrong is said at
 //! its test; those of one layer are with that layer.
 
+use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
 
 use super::objects::{drop_handle, map, object, shows, zeros};
@@ -258,8 +259,8 @@ std::thread_local! {
 fn a_pager_is_asked_with_no_lock_held() {
     let world = World::new(256);
     let memory = world.memory;
-    let asked = alloc::rc::Rc::new(Cell::new(0));
-    let count = alloc::rc::Rc::clone(&asked);
+    let asked = Rc::new(Cell::new(0));
+    let count = Rc::clone(&asked);
     LOCKS.set(Some(Box::new(move || {
         count.set(count.get() + 1);
         memory.check_unlocked();
