@@ -24,7 +24,7 @@ use unikernel::prelude::*;
 #[unikernel::main]
 fn main() -> Result<(), Box<dyn Error>> {
     // Memory keeps what it shows, so nobody needs the object any longer once he shows it.
-    let mut first = Region::builder().shared(&make_board()?)?;
+    let mut first = Region::builder().name("the first").shared(&make_board()?)?;
     println!(
         "the first makes the board, and shows it at {}",
         first.start()
@@ -33,7 +33,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("somebody else tries as well: {error}");
     }
 
-    let mut second = Region::builder().shared(&Object::open("board")?)?;
+    let mut second = Region::builder()
+        .name("the second")
+        .shared(&Object::open("board")?)?;
     let is_elsewhere = second.start() != first.start();
     println!(
         "the second opens it, and shows it at {}, which is another address: {is_elsewhere}",
