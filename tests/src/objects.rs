@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use unikernel::memory::pager::{Compressed, Keeping, Pager, PagerError, Supply, Zeros};
 use unikernel::memory::{
     Object, ObjectError, OwnedFrames, Private, Region, ReserveError, Rights, Shared, Space,
-    TransferError, Violation, describe_regions, regions_as_json,
+    TransferError, Violation, ZERO_FRAME, describe_regions, regions_as_json,
 };
 use unikernel::prelude::*;
 use unikernel::test::probe;
@@ -17,6 +17,8 @@ static TEXT: [u8; 5000] = [b'x'; 5000];
 
 /// Takes the memory that the first use of anything costs for good, so that counts before and after are equal.
 fn counted(story: impl Fn()) {
+    // The first frame of all comes with those that its record lies in.
+    assert!(ZERO_FRAME.frame().is_some());
     story();
     let before = probe::frame_counts();
     story();
