@@ -47,7 +47,6 @@ fn must_name_parts(picture: &str) -> Result<(), Failed> {
             ">the NMI stack<",
             ">the boot stack<",
             ">text<",
-            ">the records of frames<",
             ">Frames: ",
             "</svg>",
         ],
